@@ -6,8 +6,13 @@
 # Both need only Linux on x86-64, python3 (3.11 or newer) and make. See README.md.
 
 # The first Python that is new enough; `make PYTHON=...` names another.
-PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
-	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))) python3)
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; \
+	done)
+endif
+# None: let set-up, which any python3 can read, say what is missing.
+PYTHON := $(or $(PYTHON),python3)
 VENV := .venv/bin/python
 # Options for JupyterLab:  make start ARGS="--no-browser --port 8890"
 ARGS ?=
@@ -18,7 +23,7 @@ ROOT_USER := $(if $(filter 0,$(shell id -u)),--allow-root)
 .DEFAULT_GOAL := help
 .PHONY: help start test setup lint types generated unit format generate constraints clean
 
-help:  ## list the targets
+help:
 	@echo "make start        set up .venv and open the course in JupyterLab"
 	@echo "make test         set up .venv and run lint, types, checks of generated files, tests"
 	@echo "make setup        set up .venv only"

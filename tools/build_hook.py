@@ -14,8 +14,10 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PATH_FILE = "coalesce_first.pth"
+# One statement a line is all that .pth files allow, and they can be read twice.
 LINE = (
-    "import sys; sys.path.insert(next((i for i, p in enumerate(sys.path)"
+    "import sys; sys.path[:] = [p for p in sys.path if p != {root!r}]; "
+    "sys.path.insert(next((i for i, p in enumerate(sys.path)"
     " if p.endswith('site-packages')), len(sys.path)), {root!r})\n"
 )
 
@@ -24,6 +26,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
     """Adds the .pth file to editable wheels; ordinary wheels stay as they are."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Called by hatchling before it packs a wheel."""
         if version != "editable":
             return
         path = Path(tempfile.mkdtemp()) / PATH_FILE

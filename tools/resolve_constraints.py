@@ -32,7 +32,7 @@ NEVER = re.compile(r"(?:sys_platform == '(?:darwin|win32)'|os_name == 'nt')")
 
 def resolve(uv: Path, cuda: int, requirements: Path, environment: dict[str, str]) -> dict[str, str]:
     """The pins for one CUDA version: `name==version` -> marker ("" for always)."""
-    command = [
+    command: list[str | Path] = [
         uv, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--no-config",
         "--only-binary", ":all:", "--no-header", "--no-annotate", "--no-emit-index-url",
         *(f"--extra={extra}" for extra in (f"cuda{cuda}", f"gpu{cuda}", "course", "test")),

@@ -1,6 +1,6 @@
 """Set up .venv: a virtual environment with everything the course needs.
 
-    python3 tools/set_up.py             set up if anything changed since the last time (`make setup`)
+    python3 tools/set_up.py             set up, if anything changed since the last time
     python3 tools/set_up.py --variant   only say which packages this machine gets
 
 Uses the standard library alone, because it runs before anything is installed. What happens:
@@ -20,127 +20,34 @@ import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - older Pythons come here to be told
     sys.exit(
-        "Coalesce needs Python 3.11 or newer, and %s is %d.%d.\n"
+        f"Coalesce needs Python 3.11 or newer, and {sys.executable} is {sys.version.split()[0]}.\n"
         "Install a newer one and name it:  make start PYTHON=python3.12"
-        % (sys.executable, sys.version_info[0], sys.version_info[1])
     )
 
-import configparser
-import ctypes
 import fcntl
 import hashlib
-import html
 import importlib.util
 import json
 import os
 import platform
 import re
 import shutil
-import ssl
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from cuda_variant import Variant, choose_variant, constraints_for, driver_cuda_version
+from fetch_pip import FetchError, download_pip
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST_GLIBC = (2, 28)  # what the wheels are built for
-OLDEST_CUDA = 12  # of the driver; below, the GPU cannot be used
-NEWEST_CUDA = 13  # of the packages; a newer driver runs them, and so does no driver at all
-NEEDED_BYTES = 3 << 30
+NEEDED_BYTES = 5 << 29  # .venv takes 1.4 GB, 0.5 GB more with CuPy
 
 
 class SetUpError(Exception):
     """Set-up cannot go on. The message says what was found and what to do."""
-
-
-# --------------------------------------------------------------------------- which packages
-
-
-@dataclass(frozen=True)
-class Variant:
-    """The optional dependencies of pyproject.toml that this machine gets."""
-
-    cuda: int  # 12 or 13: major version of the CUDA packages
-    gpu: bool  # CuPy too, to run kernels on a GPU
-    reason: str
-
-    @property
-    def extras(self) -> tuple[str, ...]:
-        """Names of the extras, as in pyproject.toml."""
-        machine = (f"gpu{self.cuda}",) if self.gpu else ()
-        return (f"cuda{self.cuda}", *machine, "course", "test")
-
-
-def driver_cuda_version(
-    load_library: Callable[[str], ctypes.CDLL] = ctypes.CDLL,
-    nvidia_smi: Callable[[], str] | None = None,
-) -> tuple[int, int] | None:
-    """Newest CUDA version that the NVIDIA driver runs, as (major, minor); None without a driver."""
-    try:
-        driver = load_library("libcuda.so.1")
-    except OSError:
-        output = (nvidia_smi or run_nvidia_smi)()
-        found = re.search(r"CUDA Version\s*:\s*(\d+)\.(\d+)", output)
-        return (int(found[1]), int(found[2])) if found else None
-    version = ctypes.c_int(0)
-    if driver.cuDriverGetVersion(ctypes.byref(version)) != 0 or version.value <= 0:
-        return None  # the toolkit's stub library, or a driver that is not loaded
-    return version.value // 1000, version.value % 1000 // 10
-
-
-def run_nvidia_smi() -> str:
-    """Output of nvidia-smi, empty where there is none or it fails."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return ""
-    try:
-        done = subprocess.run([program], capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
-
-
-def choose_variant(driver: tuple[int, int] | None, wish: str = "") -> Variant:
-    """Pick the packages for a driver's CUDA version.
-
-    `wish` is COALESCE_CUDA: "12" or "13" for the packages of that version as on a machine with
-    a GPU, "none" for a machine without one, empty to go by the driver.
-    """
-    if wish == "none":
-        return Variant(NEWEST_CUDA, gpu=False, reason="COALESCE_CUDA=none")
-    if wish:
-        if wish not in {"12", "13"}:
-            raise SetUpError(f"COALESCE_CUDA is {wish!r}; it can be 12, 13 or none.")
-        return Variant(int(wish), gpu=True, reason=f"COALESCE_CUDA={wish}")
-    if driver is None:
-        return Variant(NEWEST_CUDA, gpu=False, reason="no NVIDIA driver found")
-    found = f"the NVIDIA driver runs CUDA {driver[0]}.{driver[1]}"
-    if driver[0] < OLDEST_CUDA:
-        reason = f"{found}, older than {OLDEST_CUDA}.0: update the driver (525 or newer) to use it"
-        return Variant(NEWEST_CUDA, gpu=False, reason=reason)
-    return Variant(min(driver[0], NEWEST_CUDA), gpu=True, reason=found)
-
-
-def constraints_for(text: str, variant: Variant) -> str:
-    """The lines of constraints.txt for one variant, in a form that pip applies.
-
-    A package whose version depends on the CUDA version is listed once for each, marked
-    `extra == "cuda12"` or `extra == "cuda13"`. pip ignores such lines in a constraints file.
-    """
-    kept = []
-    for line in text.splitlines():
-        requirement, _, marker = (part.strip() for part in line.partition(";"))
-        extra = re.fullmatch(r"""(.*?)(?: and )?extra == ["'](\w+)["']""", marker)
-        if extra is None:
-            kept.append(line)
-        elif extra[2] in variant.extras:
-            kept.append(f"{requirement} ; {extra[1]}" if extra[1] else requirement)
-    return "\n".join(kept) + "\n"
 
 
 # --------------------------------------------------------------------------- the machine
@@ -172,8 +79,8 @@ def check_space(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < NEEDED_BYTES:
         raise SetUpError(
-            f"{folder} has {free / 2**30:.1f} GiB free, and set-up needs {NEEDED_BYTES >> 30} GiB."
-            "\nFree some space, or clone the repository to a larger disk."
+            f"{folder} has {free / 2**30:.1f} GiB free, and {NEEDED_BYTES / 2**30:.1f} are needed.\n"
+            "Free some space, or clone the repository to a larger disk."
         )
 
 
@@ -183,8 +90,8 @@ def check_space(folder: Path) -> None:
 def fingerprint(root: Path, variant: Variant) -> str:
     """Changes whenever an installed .venv no longer fits the repository or the machine."""
     digest = hashlib.sha256()
-    for name in ("pyproject.toml", "constraints.txt", "tools/set_up.py", "tools/build_hook.py"):
-        digest.update((root / name).read_bytes())
+    for path in (root / "pyproject.toml", root / "constraints.txt", root / "tools/build_hook.py"):
+        digest.update(path.read_bytes())
     digest.update(json.dumps([str(root), variant.extras]).encode())
     return digest.hexdigest()
 
@@ -208,7 +115,7 @@ class Stamp:
     def write(self, path: Path) -> None:
         """Write the stamp, at once or not at all."""
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.__dict__) + "\n")
+        partial.write_text(json.dumps(asdict(self)) + "\n")
         partial.replace(path)
 
 
@@ -254,69 +161,6 @@ def run(command: list[str], log: Path, show: bool) -> bool:
         return process.wait() == 0
 
 
-def pip_configuration(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """pip's own settings (`index-url`, `cert`, ...) from its files and environment variables."""
-    home = Path(environment.get("HOME", "~")).expanduser()
-    files = [
-        *(Path(d) / "pip/pip.conf" for d in environment.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":")),
-        Path("/etc/pip.conf"),
-        home / ".pip/pip.conf",
-        Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "pip/pip.conf",
-        Path(sys.prefix) / "pip.conf",
-    ]
-    if named := environment.get("PIP_CONFIG_FILE"):
-        files = [] if named == os.devnull else [*files, Path(named)]
-    parser = configparser.RawConfigParser()
-    parser.read(files, encoding="utf-8")
-    settings: dict[str, str] = {}
-    for section in ("global", "install"):
-        if parser.has_section(section):
-            settings |= {key.replace("_", "-"): value for key, value in parser.items(section)}
-    for name, value in environment.items():
-        if name.startswith("PIP_") and value:
-            settings[name[4:].lower().replace("_", "-")] = value
-    return settings
-
-
-def wheel_links(page: str, content_type: str, url: str) -> Iterator[tuple[str, str]]:
-    """(address, sha256 or "") of each file on a package's page of an index (PEP 503 or 691)."""
-    if "json" in content_type:
-        for file in json.loads(page)["files"]:
-            yield urllib.parse.urljoin(url, file["url"]), file.get("hashes", {}).get("sha256", "")
-        return
-    for link in re.findall(r"""<a\s[^>]*?href\s*=\s*["']([^"']+)["']""", page, re.IGNORECASE):
-        address, _, fragment = urllib.parse.urljoin(url, html.unescape(link)).partition("#")
-        yield address, fragment.removeprefix("sha256=") if "sha256=" in fragment else ""
-
-
-def download_pip(version: str, folder: Path) -> Path:
-    """Fetch pip's wheel from the package index that pip would use, with no pip to do it."""
-    settings = pip_configuration()
-    index = settings.get("index-url", "https://pypi.org/simple").rstrip("/")
-    url = f"{index}/pip/"
-    wanted = f"pip-{version}-py3-none-any.whl"
-    context = ssl.create_default_context(cafile=settings.get("cert"))
-    accept = {"Accept": "application/vnd.pypi.simple.v1+json, text/html;q=0.5"}
-    try:
-        request = urllib.request.Request(url, headers=accept)
-        with urllib.request.urlopen(request, timeout=60, context=context) as page:
-            text, kind = page.read().decode(), page.headers.get("Content-Type", "text/html")
-        for address, sha256 in wheel_links(text, kind, url):
-            name = urllib.parse.unquote(address.rsplit("/", 1)[-1])
-            if name != wanted:
-                continue
-            with urllib.request.urlopen(address, timeout=60, context=context) as body:
-                wheel = body.read()
-            if sha256 and hashlib.sha256(wheel).hexdigest() != sha256:
-                raise SetUpError(f"{address} is damaged: its SHA-256 is not {sha256}.")
-            path = folder / name
-            path.write_bytes(wheel)
-            return path
-    except (OSError, ValueError) as error:
-        raise SetUpError(f"{url} could not be read: {error}") from error
-    raise SetUpError(f"{url} does not list {wanted}.")
-
-
 def put_pip_in(python: Path, version: str, log: Path) -> None:
     """Give a virtual environment its pip, by whichever way this Python allows.
 
@@ -330,21 +174,22 @@ def put_pip_in(python: Path, version: str, log: Path) -> None:
         if run(command, log, show=False):
             return
     say("fetching pip, which this Python came without")
+    reason = f"its wheel did not install, see {log}"
     try:
         with tempfile.TemporaryDirectory() as folder:
-            wheel = download_pip(version, Path(folder))
-            command = [str(python), f"{wheel}/pip", "install", "--no-index", "--no-deps", str(wheel)]
-            if run(command, log, show=False):
+            wheel = str(download_pip(version, Path(folder)))
+            offline = ["--no-index", "--no-deps"]
+            if run([str(python), f"{wheel}/pip", "install", *offline, wheel], log, show=False):
                 return
-            raise SetUpError(f"pip's wheel did not install; see {log}.")
-    except SetUpError as error:
-        raise SetUpError(
-            f"This Python has no pip, and pip could not be fetched:\n  {error}\n"
-            "Check the network and pip's index-url, or install pip's package:\n"
-            "  Debian, Ubuntu:  sudo apt install python3-venv\n"
-            "  Fedora, RHEL:    sudo dnf install python3-pip\n"
-            "Then run the same command again."
-        ) from error
+    except FetchError as error:
+        reason = str(error)
+    raise SetUpError(
+        f"This Python has no pip, and pip could not be fetched:\n  {reason}\n"
+        "Check the network and pip's index-url, or install pip's package:\n"
+        "  Debian, Ubuntu:  sudo apt install python3-venv\n"
+        "  Fedora, RHEL:    sudo dnf install python3-pip\n"
+        "Then run the same command again."
+    )
 
 
 # --------------------------------------------------------------------------- the steps
@@ -390,12 +235,12 @@ def set_up(root: Path, variant: Variant) -> None:
     started = time.monotonic()
     version = platform.python_version()
     say(f"Python {version}; {variant.reason}: CUDA {variant.cuda} packages")
-    check_space(root)
-    stamp_file.unlink(missing_ok=True)
     moved = before is not None and (before.root, before.cuda) != (wanted.root, wanted.cuda)
     if moved or not works(python):
+        check_space(root)
         say("making .venv")
         make_virtual_environment(folder)
+    stamp_file.unlink(missing_ok=True)
 
     text = (root / "constraints.txt").read_text()
     pinned = re.search(r"^pip==(\S+)", text, re.MULTILINE)
@@ -407,7 +252,7 @@ def set_up(root: Path, variant: Variant) -> None:
     constraints = folder / "constraints.txt"
     constraints.write_text(constraints_for(text, variant))
     install = [str(python), "-m", "pip", "install", "--constraint", str(constraints)]
-    say("fetching packages (about 400 MB the first time; minutes on a slow network)")
+    say("fetching packages (about 350 MB the first time; minutes on a slow network)")
     for what, show in (
         (["pip", "hatchling"], False),
         (["--no-build-isolation", "--editable", f"{root}[{','.join(variant.extras)}]"], True),
@@ -442,8 +287,11 @@ def main() -> int:
         with (ROOT / "pyproject.toml").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two makes at a time: the second waits
             set_up(ROOT, variant)
-    except SetUpError as error:
+    except (SetUpError, ValueError) as error:
         print(f"[set-up] {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"[set-up] {error}\nIs {ROOT} yours to write in?", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\n[set-up] stopped; the next run goes on from here", file=sys.stderr)
