@@ -79,7 +79,7 @@ def check_space(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < NEEDED_BYTES:
         raise SetUpError(
-            f"{folder} has {free / 2**30:.1f} GiB free, and {NEEDED_BYTES / 2**30:.1f} are needed.\n"
+            f"{folder} has {free / 2**30:.1f} GiB free, and {NEEDED_BYTES / 2**30:.1f} needed.\n"
             "Free some space, or clone the repository to a larger disk."
         )
 
@@ -156,7 +156,7 @@ def run(command: list[str], log: Path, show: bool) -> bool:
                     print(f"\r\033[K  {fetched}: {package}", end="", flush=True)
                 elif fetched % 20 == 0:
                     print(f"  {fetched} packages ...", flush=True)
-            elif line.startswith("Installing collected packages"):
+            elif fetched and line.startswith("Installing collected packages"):
                 print(("\r\033[K" if terminal else "") + f"  installing {fetched} packages")
         return process.wait() == 0
 
