@@ -149,9 +149,9 @@ def run(command: list[str], log: Path, show: bool) -> bool:
             file.write(line)
             if not show:
                 continue
-            if line.startswith("Collecting "):
+            if line.startswith(("Collecting ", "Processing ")):
                 fetched += 1
-                package = re.split(r"[<>=!~;\[( ]", line.removeprefix("Collecting "))[0].strip()
+                package = re.split(r"[<>=!~;\[( ]", line.split()[1])[0].rsplit("/", 1)[-1]
                 if terminal:
                     print(f"\r\033[K  {fetched}: {package}", end="", flush=True)
                 elif fetched % 20 == 0:
@@ -252,7 +252,7 @@ def set_up(root: Path, variant: Variant) -> None:
     constraints = folder / "constraints.txt"
     constraints.write_text(constraints_for(text, variant))
     install = [str(python), "-m", "pip", "install", "--constraint", str(constraints)]
-    say("fetching packages (about 350 MB the first time; minutes on a slow network)")
+    say("fetching packages (about 400 MB the first time; minutes on a slow network)")
     for what, show in (
         (["pip", "hatchling"], False),
         (["--no-build-isolation", "--editable", f"{root}[{','.join(variant.extras)}]"], True),
