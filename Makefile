@@ -3,12 +3,12 @@
 #   make start    set up, and open the course in JupyterLab
 #   make test     set up, and run every check
 #
-# Both need only Linux on x86-64, python3 (3.11 or newer) and make. See README.md.
+# Both need only Linux on x86-64, python3 (3.11 to 3.14) and make. See README.md.
 
-# The first Python that is new enough; `make PYTHON=...` names another.
+# The first Python that fits; `make PYTHON=...` names another.
 ifeq ($(origin PYTHON),undefined)
 PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; \
+	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && echo $$name && break; \
 	done)
 endif
 # None: let set-up, which any python3 can read, say what is missing.
@@ -35,7 +35,7 @@ help:
 
 setup:
 	@command -v $(PYTHON) >/dev/null || { \
-		echo "Coalesce needs Python 3.11 or newer, and '$(PYTHON)' was not found."; \
+		echo "Coalesce needs Python 3.11 to 3.14, and '$(PYTHON)' was not found."; \
 		echo "Install it (Debian, Ubuntu: sudo apt install python3), then run this again."; exit 1; }
 	@$(PYTHON) tools/set_up.py
 

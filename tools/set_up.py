@@ -5,7 +5,7 @@
 
 Uses the standard library alone, because it runs before anything is installed. What happens:
 
-1. the machine is checked: Python 3.11+, Linux on x86-64, GNU C library;
+1. the machine is checked: Python 3.11 to 3.14, Linux on x86-64, GNU C library;
 2. the NVIDIA driver, if there is one, decides which CUDA packages are installed;
 3. .venv is made, with pip in it, also where Python came without pip;
 4. pip installs the course and what it needs, at the versions in constraints.txt, as wheels only:
@@ -18,10 +18,10 @@ The course itself downloads nothing later.
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036 - older Pythons come here to be told
+if not (3, 11) <= sys.version_info < (3, 15):
     sys.exit(
-        f"Coalesce needs Python 3.11 or newer, and {sys.executable} is {sys.version.split()[0]}.\n"
-        "Install a newer one and name it:  make start PYTHON=python3.12"
+        f"Coalesce needs Python 3.11 to 3.14, and {sys.executable} is {sys.version.split()[0]}.\n"
+        "Install one of them and name it:  make start PYTHON=python3.13"
     )
 
 import fcntl
@@ -201,8 +201,11 @@ def say(text: str) -> None:
 
 
 def works(python: Path) -> bool:
-    """Whether a virtual environment's interpreter runs and is new enough."""
-    check = "import sys; sys.exit(sys.version_info < (3, 11) or sys.prefix == sys.base_prefix)"
+    """Whether a virtual environment's interpreter runs and fits."""
+    check = (
+        "import sys; fits = (3, 11) <= sys.version_info < (3, 15)\n"
+        "sys.exit(not fits or sys.prefix == sys.base_prefix)"
+    )
     try:
         return subprocess.run([python, "-c", check], env=clean_environment()).returncode == 0
     except OSError:
