@@ -1,0 +1,83 @@
+"""The chips the software GPU stands in for, one table.
+
+Sources: NVIDIA H100 and A100 datasheets and architecture whitepapers, and the CUDA C++
+Programming Guide's table of technical specifications (compute capability 8.0 and 9.0).
+``dram_efficiency`` and the latencies are what microbenchmarks reach on such chips, not promises of
+a datasheet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Arch:
+    """One chip. Bytes and hertz, per device unless the name says otherwise."""
+
+    name: str
+    compute_capability: tuple[int, int]
+    sm_count: int
+    clock_hz: float
+    dram_bytes_per_s: float
+    dram_efficiency: float  # share of the datasheet's bandwidth that a copy reaches
+    dram_latency_cycles: int
+    l2_bytes: int
+    l2_bytes_per_clock: int  # all slices together
+    fp32_lanes_per_sm: int
+    schedulers_per_sm: int
+    max_threads_per_block: int
+    max_threads_per_sm: int
+    max_blocks_per_sm: int
+    max_shared_per_block: int  # opt-in maximum, dynamic and static together
+    max_shared_per_sm: int
+    registers_per_sm: int
+    launch_us: float  # an empty kernel, start to end
+
+    @property
+    def fp32_flops(self) -> float:
+        """Peak FP32 rate, counting an FMA as two."""
+        return 2.0 * self.fp32_lanes_per_sm * self.sm_count * self.clock_hz
+
+
+H100 = Arch(
+    name="H100 SXM5",
+    compute_capability=(9, 0),
+    sm_count=132,
+    clock_hz=1.98e9,
+    dram_bytes_per_s=3.352e12,
+    dram_efficiency=0.90,
+    dram_latency_cycles=650,
+    l2_bytes=50 << 20,
+    l2_bytes_per_clock=5120,
+    fp32_lanes_per_sm=128,
+    schedulers_per_sm=4,
+    max_threads_per_block=1024,
+    max_threads_per_sm=2048,
+    max_blocks_per_sm=32,
+    max_shared_per_block=227 << 10,
+    max_shared_per_sm=228 << 10,
+    registers_per_sm=65536,
+    launch_us=2.0,
+)
+
+A100 = Arch(
+    name="A100 SXM4 80GB",
+    compute_capability=(8, 0),
+    sm_count=108,
+    clock_hz=1.41e9,
+    dram_bytes_per_s=2.039e12,
+    dram_efficiency=0.88,
+    dram_latency_cycles=500,
+    l2_bytes=40 << 20,
+    l2_bytes_per_clock=5120,
+    fp32_lanes_per_sm=64,
+    schedulers_per_sm=4,
+    max_threads_per_block=1024,
+    max_threads_per_sm=2048,
+    max_blocks_per_sm=32,
+    max_shared_per_block=163 << 10,
+    max_shared_per_sm=164 << 10,
+    registers_per_sm=65536,
+    launch_us=2.5,
+)

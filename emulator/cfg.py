@@ -1,0 +1,240 @@
+"""Control flow of a kernel: basic blocks of every function it can reach, in scheduling order.
+
+All reachable functions share one numbering of blocks. A lane's program counter is a block number,
+and a warp always runs its lanes of lowest number first, so the numbering decides where lanes that
+parted meet again. Blocks of a function are in Bourdoncle's weak topological order: every block
+stands before its successors but for back edges, and a loop's blocks are contiguous, so that lanes
+that left a loop wait for those still in it. Called functions stand before their callers, so that
+lanes meet again when a call returns.
+(F. Bourdoncle, "Efficient chaotic iteration strategies with widenings", 1993.)
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+from emulator.errors import PtxError
+from emulator.ptx import Function, Instruction, PtxModule, Register, Symbol
+from emulator.ptx.syntax import Address, Operand, Pair, Vector
+
+ENDS = {"bra", "ret", "exit", "trap", "call", "brx"}
+WAITS = {"bar", "barrier"}  # a block ends after them: the warp resumes at the next one
+MAYBE_SPINS = {"atom", "nanosleep", "red"}  # a loop that holds one may wait for another lane
+
+
+@dataclass
+class Block:
+    """A run of instructions with one entry and, at its end, one transfer of control."""
+
+    function: Function
+    first: int  # index of its first instruction in the function
+    body: list[Instruction]
+    successors: list[int] = field(default_factory=list)  # local indices, fall-through last
+    number: int = -1  # place in the scheduling order
+    falls_to: Block | None = None
+    jumps_to: Block | None = None
+
+    @property
+    def terminator(self) -> Instruction | None:
+        last = self.body[-1] if self.body else None
+        return last if last is not None and (last.opcode in ENDS or waits(last)) else None
+
+    @property
+    def may_spin(self) -> bool:
+        return any(
+            i.opcode in MAYBE_SPINS
+            or (i.opcode == "ld" and {"volatile", "acquire", "relaxed"} & set(i.modifiers))
+            for i in self.body
+        )
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The blocks a kernel can reach, by number, and where each function starts."""
+
+    blocks: tuple[Block, ...]
+    entries: dict[str, Block]
+    registers: dict[tuple[str, str], int]  # (function, register) kept between blocks, to its slot
+
+
+def waits(instruction: Instruction) -> bool:
+    return instruction.opcode in WAITS and "arrive" not in instruction.modifiers
+
+
+def build(module: PtxModule, kernel: Function) -> Graph:
+    """Blocks of ``kernel`` and all it calls, numbered, with the registers that live across them."""
+    order = _call_order(module, kernel)
+    blocks: list[Block] = []
+    entries: dict[str, Block] = {}
+    for function in order:
+        local = _split(function)
+        for index in _weak_topological_order(local):
+            local[index].number = len(blocks)
+            blocks.append(local[index])
+        entries[function.name] = local[0]
+    return Graph(tuple(blocks), entries, _kept_registers(blocks))
+
+
+def _call_order(module: PtxModule, kernel: Function) -> list[Function]:
+    """Callees before callers. A call to a function without a body is refused when executed."""
+    order: list[Function] = []
+    seen: set[str] = set()
+
+    def visit(function: Function) -> None:
+        seen.add(function.name)
+        for instruction in function.instructions:
+            if instruction.opcode == "call" and isinstance(instruction.operands[0], Symbol):
+                callee = module.functions.get(instruction.operands[0].name)
+                if callee is not None and callee.has_body and callee.name not in seen:
+                    visit(callee)
+        order.append(function)
+
+    visit(kernel)
+    return order
+
+
+def _split(function: Function) -> list[Block]:
+    instructions = function.instructions
+    starts = {0} | set(function.labels.values())
+    for index, instruction in enumerate(instructions):
+        if instruction.opcode in ENDS or waits(instruction):
+            starts.add(index + 1)
+    bounds = sorted(s for s in starts if s < len(instructions))
+    blocks = [
+        Block(function, first, instructions[first:last])
+        for first, last in zip(bounds, [*bounds[1:], len(instructions)], strict=True)
+    ]
+    if not blocks:
+        blocks = [Block(function, 0, [])]
+    at = {block.first: index for index, block in enumerate(blocks)}
+    # control that runs off the end of a function returns: an empty block stands for that
+    if any(label >= len(instructions) for label in function.labels.values()) or not _ends(blocks):
+        at[len(instructions)] = len(blocks)
+        blocks.append(Block(function, len(instructions), []))
+    for index, block in enumerate(blocks):
+        last = block.terminator
+        following = index + 1 if index + 1 < len(blocks) else None
+        if last is not None and last.opcode == "bra":
+            target = _label(function, last)
+            block.jumps_to = blocks[at[target]]
+            block.successors.append(at[target])
+            if last.predicate is None:
+                following = None
+        elif last is not None and last.opcode in ("ret", "exit", "trap", "brx"):
+            following = following if last.predicate is not None else None
+        if not block.body and block.first >= len(instructions):
+            following = None
+        if following is not None:
+            block.falls_to = blocks[following]
+            block.successors.append(following)
+    return blocks
+
+
+def _ends(blocks: list[Block]) -> bool:
+    last = blocks[-1].terminator
+    return (
+        last is not None
+        and last.predicate is None
+        and last.opcode in ("ret", "exit", "trap", "bra", "brx")
+    )
+
+
+def _label(function: Function, branch: Instruction) -> int:
+    target = branch.operands[0]
+    if not isinstance(target, Symbol) or target.name not in function.labels:
+        raise PtxError(f"PTX line {branch.ptx_line}: no such label in: {branch.text}")
+    return function.labels[target.name]
+
+
+def _weak_topological_order(blocks: list[Block]) -> list[int]:
+    depth = [0] * len(blocks)
+    stack: list[int] = []
+    count = 0
+    done = len(blocks) + 1
+
+    def visit(vertex: int, partition: list[int]) -> int:
+        nonlocal count
+        stack.append(vertex)
+        count += 1
+        depth[vertex] = head = count
+        loop = False
+        for successor in blocks[vertex].successors:
+            low = visit(successor, partition) if depth[successor] == 0 else depth[successor]
+            if low <= head:
+                head, loop = low, True
+        if head == depth[vertex]:
+            depth[vertex] = done
+            element = stack.pop()
+            if loop:
+                while element != vertex:
+                    depth[element] = 0
+                    element = stack.pop()
+                inner: list[int] = []
+                for successor in blocks[vertex].successors:
+                    if depth[successor] == 0:
+                        visit(successor, inner)
+                partition[:0] = [vertex, *inner]
+            else:
+                partition.insert(0, vertex)
+        return head
+
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, 4 * len(blocks) + 1000))
+    try:
+        order: list[int] = []
+        visit(0, order)
+    finally:
+        sys.setrecursionlimit(limit)
+    return order
+
+
+def read_registers(instruction: Instruction) -> list[str]:
+    """Registers an instruction reads, its old destination too when it is predicated."""
+    found: list[str] = []
+
+    def add(operand: Operand) -> None:
+        if isinstance(operand, Register):
+            found.append(operand.name)
+        elif isinstance(operand, Address) and isinstance(operand.base, Register):
+            found.append(operand.base.name)
+        elif isinstance(operand, Vector):
+            for item in operand.items:
+                add(item)
+        elif isinstance(operand, Pair):
+            add(operand.first)
+            add(operand.second)
+
+    if instruction.predicate is not None:
+        found.append(instruction.predicate.register)
+    for index, operand in enumerate((*instruction.operands, *instruction.arguments)):
+        if index == 0 and not isinstance(operand, Address) and instruction.predicate is None:
+            if instruction.opcode not in ("bar", "barrier", "nanosleep", "brx", "call", "red"):
+                continue
+        add(operand)
+    return found
+
+
+def written_registers(instruction: Instruction) -> list[str]:
+    if not instruction.operands:
+        return []
+    first = instruction.operands[0]
+    items: tuple[Operand, ...] = (first,)
+    if isinstance(first, Vector):
+        items = first.items
+    elif isinstance(first, Pair):
+        items = (first.first, first.second)
+    return [item.name for item in items if isinstance(item, Register)]
+
+
+def _kept_registers(blocks: list[Block]) -> dict[tuple[str, str], int]:
+    """Registers that some block reads before writing: they live in the warp's frame."""
+    kept: dict[tuple[str, str], int] = {}
+    for block in blocks:
+        written: set[str] = set()
+        for instruction in block.body:
+            for name in read_registers(instruction):
+                if name not in written and name in block.function.registers:
+                    kept.setdefault((block.function.name, name), len(kept))
+            written.update(written_registers(instruction))
+    return kept

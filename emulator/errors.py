@@ -1,0 +1,40 @@
+"""What can go wrong, each as one exception with a message meant for a reader."""
+
+from __future__ import annotations
+
+from emulator.report import Finding
+
+
+class EmulatorError(Exception):
+    """Base of every error the software GPU raises on purpose.
+
+    In a notebook such an error shows its message alone: the traceback through the emulator's own
+    files would only hide it.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class PtxError(EmulatorError, ValueError):
+    """The text is not PTX that this reader understands; the message names the line."""
+
+
+class UnsupportedInstruction(EmulatorError, NotImplementedError):
+    """A kernel executed an instruction the software GPU does not have (yet)."""
+
+
+class LaunchError(EmulatorError, ValueError):
+    """A launch that no GPU would accept: grid, block, shared memory or parameters."""
+
+
+class LaunchTimeout(EmulatorError, TimeoutError):
+    """A launch ran past the time it was given."""
+
+
+class DeviceFault(EmulatorError):
+    """The kernel did something that ends a launch; ``finding`` holds what, where and who."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding

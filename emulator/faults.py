@@ -1,0 +1,219 @@
+"""What stopped a launch, in words: who did it, where, and what was probably meant."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NoReturn
+
+from emulator.errors import DeviceFault, UnsupportedInstruction
+from emulator.memory import DeviceMemory, distance
+from emulator.module import SourceLine
+from emulator.native.layout import (
+    BARRIER_BIT,
+    EXITED,
+    MISALIGNED,
+    OUT_OF_BOUNDS,
+    READ_ONLY,
+    TRAP,
+    UNSUPPORTED,
+    Warp,
+)
+from emulator.ptx import Instruction
+from emulator.report import Dim3, Finding
+
+if TYPE_CHECKING:
+    from emulator.launch import Launch, Slot
+
+NULL_PAGE = 1 << 16
+NEAR = 1 << 20
+
+
+def raise_fault(launch: Launch) -> NoReturn:
+    """Turn the fault that compiled code left in the context into an exception."""
+    context = launch.context
+    inst = launch.kernel.instructions[context.fault_site]
+    source = launch.kernel.module.source_line(inst)
+    if context.fault_kind == UNSUPPORTED:
+        raise UnsupportedInstruction(
+            f"kernel {launch.kernel.name!r} executed an instruction that the software GPU does not "
+            f"have yet: {inst.text} (PTX line {inst.ptx_line}{_at(source)})"
+        )
+    slot, index = _find_warp(launch, context.fault_warp)
+    block: Dim3 = tuple(slot.state.ctaid)
+    thread = _thread(launch, index, context.fault_lane)
+    kind, what = _describe(launch, inst)
+    who = f"kernel {launch.kernel.name!r}{_at(source)}, block {block}, thread {thread}"
+    line = f"\n    {source.line}: {source.text.strip()}" if source and source.text.strip() else ""
+    finding = Finding(
+        check="memcheck",
+        kind=kind,
+        kernel=launch.kernel.name,
+        file=source.file if source else "",
+        line=source.line if source else 0,
+        source_text=source.text.strip() if source else "",
+        block=block,
+        thread=thread,
+        address=context.fault_address,
+        nbytes=context.fault_bytes,
+        message=f"{kind} in {who}: {what}{line}",
+    )
+    raise DeviceFault(finding)
+
+
+def _at(source: SourceLine | None) -> str:
+    return f", {source.file}:{source.line}" if source is not None else ""
+
+
+def _describe(launch: Launch, inst: Instruction) -> tuple[str, str]:
+    """The kind of fault and what happened."""
+    context = launch.context
+    access = "write" if context.fault_store else "read"
+    size, address = context.fault_bytes, context.fault_address
+    if context.fault_kind == TRAP:
+        return "trap", "the kernel executed a trap"
+    space = _window(inst)
+    if context.fault_kind == MISALIGNED:
+        where = f"{space} offset {address}" if space else f"address {address:#x}"
+        return f"misaligned {access}", (
+            f"{where} is not a multiple of {size}, which a {size}-byte {access} needs"
+        )
+    if context.fault_kind == READ_ONLY:
+        return "write to constant memory", f"address {address:#x} must not be written"
+    assert context.fault_kind == OUT_OF_BOUNDS
+    kind = f"out-of-bounds {access}"
+    if space == "shared":
+        return f"{kind} of shared memory", (
+            f"{size} bytes at shared offset {_signed(address)}, but the block has "
+            f"{context.shared_bytes} bytes of shared memory"
+        )
+    if space == "local":
+        return f"{kind} of local memory", (
+            f"{size} bytes at local offset {_signed(address)}, but a thread has "
+            f"{context.local_bytes} bytes of local memory"
+        )
+    return kind, f"{size} bytes at {address:#x}, {_nearby(launch.memory, address, size)}"
+
+
+def _window(inst: Instruction) -> str:
+    for modifier in inst.modifiers:
+        if modifier.split("::")[0] in ("shared", "local"):
+            return modifier.split("::")[0]
+    return ""
+
+
+def _signed(value: int) -> int:
+    """Offsets below zero come as large unsigned numbers, of 32 or of 64 bits."""
+    for width in (32, 64):
+        if (1 << width) - NEAR <= value < 1 << width:
+            return value - (1 << width)
+    return value
+
+
+def _nearby(memory: DeviceMemory, address: int, size: int) -> str:
+    if address < NULL_PAGE:
+        return "which is a null pointer (or an index from one)"
+    for freed in reversed(memory.recently_freed):
+        if freed.address <= address < freed.end:
+            return f"inside {freed.name or 'an array'!r}, which was freed before this launch"
+    nearest = memory.nearest(address)
+    if nearest is None:
+        return "but nothing is allocated"
+    name = repr(nearest.name) if nearest.name else "an unnamed array"
+    extent = f"{name} of {nearest.nbytes:,} bytes"
+    if nearest.address <= address < nearest.end:
+        over = address + size - nearest.end
+        return f"the last {over} of them past the end of {extent}"
+    gap = distance(nearest, address)
+    if gap > NEAR:
+        return f"nowhere near any array (the nearest is {extent})"
+    if address < nearest.address:
+        return f"{gap:,} bytes before the start of {extent}"
+    past = address - nearest.end
+    return f"{past:,} bytes past the end of {extent}" if past else f"just past the end of {extent}"
+
+
+def _find_warp(launch: Launch, address: int) -> tuple[Slot, int]:
+    stride = launch.context.warp_bytes
+    for slot in launch.slots:
+        index, rest = divmod(address - slot.state.warps, stride)
+        if rest == 0 and 0 <= index < launch.context.warps:
+            return slot, index
+    raise AssertionError("a fault in a warp that no block has")
+
+
+def _thread(launch: Launch, warp: int, lane: int) -> Dim3:
+    linear = warp * 32 + lane
+    x, y, _ = launch.block
+    return linear % x, linear // x % y, linear // (x * y)
+
+
+def raise_deadlock(launch: Launch) -> NoReturn:
+    """Some lanes wait at a barrier that the others will never reach."""
+    slot = next(
+        s for s in reversed(launch.slots)
+        if any(_waiting(s.warp(launch, w)) for w in range(launch.context.warps))
+    )  # fmt: skip
+    counts: Counter[tuple[str, int]] = Counter()
+    first: tuple[int, int, Instruction | None] | None = None
+    exited = 0
+    for index in range(launch.context.warps):
+        warp = slot.warp(launch, index)
+        for lane in range(32):
+            if index * 32 + lane >= launch.context.threads:
+                break
+            if warp.pcs[lane] == EXITED:
+                exited += 1
+            elif warp.pcs[lane] & BARRIER_BIT:
+                inst = _barrier_before(launch, warp.pcs[lane] & ~BARRIER_BIT)
+                source = launch.kernel.module.source_line(inst) if inst else None
+                place = f"{source.file}:{source.line}" if source else "an unknown line"
+                counts[place, warp.barrier[lane]] += 1
+                first = first or (index, lane, inst)
+    assert first is not None
+    waits = "; ".join(
+        f"{n} threads at barrier {barrier} ({place})" for (place, barrier), n in counts.items()
+    )
+    source = launch.kernel.module.source_line(first[2]) if first[2] else None
+    block: Dim3 = tuple(slot.state.ctaid)
+    message = (
+        f"deadlock in kernel {launch.kernel.name!r}, block {block}: {waits} wait for threads that "
+        f"never come ({exited} of {launch.context.threads} have exited). A barrier must be reached "
+        "by every thread that it waits for"
+    )
+    finding = Finding(
+        "synccheck", "deadlock", launch.kernel.name,
+        source.file if source else "", source.line if source else 0,
+        source.text.strip() if source else "",
+        block, _thread(launch, first[0], first[1]), 0, 0, message,
+    )  # fmt: skip
+    raise DeviceFault(finding)
+
+
+def _waiting(warp: Warp) -> bool:
+    return any(pc != EXITED and pc & BARRIER_BIT for pc in warp.pcs)
+
+
+def _barrier_before(launch: Launch, number: int) -> Instruction | None:
+    for block in launch.kernel.graph.blocks:
+        if block.falls_to is not None and block.falls_to.number == number and block.body:
+            if block.body[-1].opcode in ("bar", "barrier"):
+                return block.body[-1]
+    return None
+
+
+def where_warps_are(launch: Launch, waiting: list[Slot]) -> str:
+    """The source lines at which unfinished threads stand."""
+    places: Counter[str] = Counter()
+    for slot in waiting:
+        for index in range(launch.context.warps):
+            for pc in slot.warp(launch, index).pcs:
+                if pc == EXITED or (pc & ~BARRIER_BIT) >= len(launch.kernel.graph.blocks):
+                    continue
+                block = launch.kernel.graph.blocks[pc & ~BARRIER_BIT]
+                source = launch.kernel.module.source_line(block.body[0]) if block.body else None
+                waits = "waiting at a barrier before " if pc & BARRIER_BIT else ""
+                places[f"{waits}{source.file}:{source.line}" if source else "an unknown line"] += 1
+    if not places:
+        return "No thread was in the middle of anything: the grid is large, not endless."
+    most = ", ".join(f"{n} at {place}" for place, n in places.most_common(3))
+    return f"Threads of unfinished blocks were: {most}. Does the loop there ever end?"

@@ -1,0 +1,11 @@
+"""PTX instructions as operations on 32 lanes, one module an instruction family.
+
+:data:`~emulator.lower.registry.HANDLERS` maps each opcode to the function that lowers it; an
+opcode that is not there is refused when it is executed.
+"""
+
+from emulator.lower import control, memory, moves  # noqa: F401  (each registers its handlers)
+from emulator.lower.kernel import lower_kernel
+from emulator.lower.registry import HANDLERS
+
+__all__ = ["HANDLERS", "lower_kernel"]

@@ -1,0 +1,278 @@
+"""``ld`` and ``st`` in every state space, width and vector form.
+
+Cache operators, eviction hints and orderings change what hardware caches do, not what a program
+reads here: memory is sequentially consistent.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from emulator.lower.registry import NotLowered, instruction
+from emulator.lower.types import bits, element, integers, is_signed, vector
+from emulator.lower.warp import WarpLowering, builder_pointer, parameter_offsets
+from emulator.native.access import (
+    check_global_name,
+    check_global_type,
+    check_window_name,
+    check_window_type,
+    lanes_of,
+    move_name,
+    move_type,
+    splat,
+)
+from emulator.native.layout import (
+    LANES,
+    Context,
+    Warp,
+    at,
+    field,
+    i32,
+    i64,
+    load,
+)
+from emulator.ptx import Address, Immediate, Instruction, Operand, Register, Symbol, Vector
+
+SPACES = ("global", "shared", "local", "const", "param")
+
+
+def space_of(inst: Instruction) -> str:
+    for modifier in inst.modifiers:
+        name, _, scope = modifier.partition("::")
+        if name in SPACES:
+            if scope in ("cluster",):
+                raise NotLowered("distributed shared memory")
+            return name
+    return "generic"
+
+
+def components(operand: Operand) -> tuple[Operand, ...]:
+    return operand.items if isinstance(operand, Vector) else (operand,)
+
+
+@instruction("ld", "ldu")
+def ld(lower: WarpLowering, inst: Instruction) -> None:
+    target, address = inst.operands[:2]
+    if not isinstance(address, Address):
+        raise NotLowered(inst.text)
+    space = space_of(inst)
+    items = components(target)
+    if space == "param" and _is_own_parameter(lower, address):
+        _load_parameter(lower, inst, items, address)
+        return
+    if space == "param":
+        _load_call_parameter(lower, inst, items, address)
+        return
+    width = bits(inst.type)
+    if width < 8 or width > 64:
+        raise NotLowered(inst.text)
+    with access(lower, inst, space, address, width // 8, len(items), store=False) as move:
+        move("load")
+    data = field(lower.builder, lower.warp, Warp, "data")
+    for index, item in enumerate(items):
+        where = at(lower.builder, data, index * width // 8 * LANES)
+        value = load(lower.builder, where, integers(width), min(width // 8 * LANES, 64))
+        lower.write(item, value, inst, signed=is_signed(inst.type))
+
+
+@instruction("st")
+def st(lower: WarpLowering, inst: Instruction) -> None:
+    address, source = inst.operands[:2]
+    if not isinstance(address, Address):
+        raise NotLowered(inst.text)
+    space = space_of(inst)
+    items = components(source)
+    if space == "param":
+        _store_call_parameter(lower, inst, address, items)
+        return
+    width = bits(inst.type)
+    if width < 8 or width > 64 or space == "const":
+        raise NotLowered(inst.text)
+    values = [lower.read(item, f"b{width}") for item in items]
+    with access(lower, inst, space, address, width // 8, len(items), store=True) as move:
+        data = field(lower.builder, lower.warp, Warp, "data")
+        for index, value in enumerate(values):
+            where = at(lower.builder, data, index * width // 8 * LANES)
+            lower.builder.store(value, where, align=min(width // 8 * LANES, 64))
+        move("store")
+
+
+class access:  # noqa: N801  (reads as a verb at its two call sites)
+    """Skip when no lane is active; check the addresses; then let the caller move data."""
+
+    def __init__(
+        self, lower: WarpLowering, inst: Instruction, space: str, address: Address,
+        nbytes: int, count: int, *, store: bool,
+    ) -> None:  # fmt: skip
+        self.lower, self.inst, self.space, self.address = lower, inst, space, address
+        self.nbytes, self.count, self.store = nbytes, count, store
+
+    def __enter__(self):  # type: ignore[no-untyped-def]
+        lower, builder = self.lower, self.lower.builder
+        values = effective_address(lower, self.address, self.space)
+        self.mask = lower.active(self.inst)
+        self.after = builder.append_basic_block("after")
+        if self.inst.predicate is not None:
+            some = builder.append_basic_block("some")
+            nobody = builder.icmp_unsigned("==", self.mask, ir.Constant(i32, 0))
+            builder.cbranch(nobody, self.after, some)
+            builder.position_at_end(some)
+        where = field(builder, lower.warp, Warp, "addresses")
+        builder.store(values, where, align=64)
+        size = self.nbytes * self.count
+        is_store = ir.Constant(i32, int(self.store))
+        if self.space in ("shared", "local"):
+            limit_name = f"{self.space}_bytes"
+            limit = load(builder, field(builder, lower.context, Context, limit_name), i64)
+            check = declare(lower.module, check_window_type, check_window_name(size))
+            arguments = [lower.context, lower.warp, self.mask, lower.site(), limit, is_store]
+        else:
+            check = declare(lower.module, check_global_type, check_global_name(size))
+            arguments = [lower.context, lower.warp, self.mask, lower.site(), is_store]
+        status = builder.call(check, arguments)
+        fine = builder.append_basic_block("checked")
+        assert lower.fault_block is not None
+        failed = builder.icmp_signed("<", status, ir.Constant(i32, 0))
+        builder.cbranch(failed, lower.fault_block, fine)
+        builder.position_at_end(fine)
+        consecutive = status
+        if self.space == "shared":
+            base = splat(builder, lower.shared_base())
+            builder.store(builder.add(values, base), where, align=64)
+        elif self.space == "local":
+            builder.store(builder.add(values, lower.local_base()), where, align=64)
+            consecutive = ir.Constant(i32, 0)
+
+        def move(kind: str) -> None:
+            routine = declare(lower.module, move_type, move_name(kind, self.nbytes, self.count))
+            builder.call(routine, [lower.warp, self.mask, consecutive])
+
+        return move
+
+    def __exit__(self, *_: object) -> None:
+        builder = self.lower.builder
+        builder.branch(self.after)
+        builder.position_at_end(self.after)
+
+
+def declare(module: ir.Module, kind: ir.FunctionType, name: str) -> ir.Function:
+    existing = module.globals.get(name)
+    return existing if existing is not None else ir.Function(module, kind, name=name)
+
+
+def effective_address(lower: WarpLowering, address: Address, space: str) -> ir.Value:
+    """64-bit addresses or offsets over the warp."""
+    builder = lower.builder
+    base = address.base
+    if isinstance(base, Symbol):
+        return lower.address_of(Symbol(base.name, base.offset + address.offset))
+    if isinstance(base, Immediate):
+        return lower.constant(Immediate(int(base.value) + address.offset), "u64")
+    declared = lower.ptx_function.registers.get(base.name)
+    if declared is None:
+        raise NotLowered(f"address register {base.name}")
+    offset = address.offset
+    if bits(declared) == 32:
+        # A 32-bit register addresses a window; the sum wraps as 32-bit arithmetic does.
+        narrow = lower.read(base, "u32")
+        step = ir.Constant(integers(32), [offset & 0xFFFFFFFF] * LANES)
+        return builder.zext(builder.add(narrow, step), integers(64))
+    wide = lower.read(base, "u64")
+    return builder.add(wide, ir.Constant(integers(64), [offset & (2**64 - 1)] * LANES))
+
+
+# --- parameters ---------------------------------------------------------------------------------
+
+
+def _is_own_parameter(lower: WarpLowering, address: Address) -> bool:
+    base = address.base
+    return (
+        isinstance(base, Symbol)
+        and lower.entry_parameter(base.name) is not None
+    ) or (isinstance(base, Register) and lower.ptx_function.is_entry)
+
+
+def _load_parameter(
+    lower: WarpLowering, inst: Instruction, items: tuple[Operand, ...], address: Address
+) -> None:
+    """A kernel parameter: the same for every thread."""
+    builder = lower.builder
+    base = address.base
+    if not isinstance(base, Symbol):
+        raise NotLowered("a kernel parameter through a register")
+    formal = lower.entry_parameter(base.name)
+    assert formal is not None
+    kind = inst.type
+    size = bits(kind) // 8
+    start = parameter_offsets(lower.ptx_function)[formal.name] + address.offset
+    if address.offset < 0 or address.offset + size * len(items) > formal.nbytes:
+        raise NotLowered(f"parameter access beyond {formal.name}")
+    for index, item in enumerate(items):
+        where = at(builder, lower.params, start + index * size)
+        value = splat(builder, load(builder, where, element(kind), 1))
+        lower.write(item, value, inst, signed=is_signed(kind))
+
+
+def call_parameter_address(
+    lower: WarpLowering, address: Address, size: int
+) -> tuple[ir.Value, int]:
+    """Where a call's parameter starts in the frame, and the bytes between two lanes' copies."""
+    base = address.base
+    if not isinstance(base, Symbol):
+        raise NotLowered("a call parameter through a register")
+    key = (lower.ptx_function.name, base.name)
+    place = lower.frame.parameters.get(key)
+    variable = lower.ptx_function.variables.get(base.name) or next(
+        (
+            v
+            for v in (*lower.ptx_function.parameters, *lower.ptx_function.returns)
+            if v.name == base.name
+        ),
+        None,
+    )
+    if place is None or variable is None:
+        raise NotLowered(f"call parameter {base.name}")
+    if address.offset < 0 or address.offset + size > variable.nbytes:
+        raise NotLowered(f"access beyond call parameter {base.name}")
+    return at(lower.builder, lower.warp, place + address.offset), max(variable.nbytes, 8)
+
+
+def _lane_pointers(lower: WarpLowering, base: ir.Value, stride: int) -> list[ir.Value]:
+    return [at(lower.builder, base, lane * stride) for lane in range(LANES)]
+
+
+def _load_call_parameter(
+    lower: WarpLowering, inst: Instruction, items: tuple[Operand, ...], address: Address
+) -> None:
+    builder = lower.builder
+    kind = inst.type
+    size = bits(kind) // 8
+    for index, item in enumerate(items):
+        part = Address(address.base, address.offset + index * size)
+        base, stride = call_parameter_address(lower, part, size)
+        value: ir.Value = ir.Constant(vector(kind), ir.Undefined)
+        for lane, where in enumerate(_lane_pointers(lower, base, stride)):
+            one = load(builder, where, element(kind), 1)
+            value = builder.insert_element(value, one, ir.Constant(i32, lane))
+        lower.write(item, value, inst, signed=is_signed(kind))
+
+
+def _store_call_parameter(
+    lower: WarpLowering, inst: Instruction, address: Address, items: tuple[Operand, ...]
+) -> None:
+    builder = lower.builder
+    width = bits(inst.type)
+    lanes = lanes_of(builder, lower.active(inst))
+    for index, item in enumerate(items):
+        part = Address(address.base, address.offset + index * width // 8)
+        base, stride = call_parameter_address(lower, part, width // 8)
+        value = lower.read(item, f"b{width}")
+        for lane, where in enumerate(_lane_pointers(lower, base, stride)):
+            spot = ir.Constant(i32, lane)
+            old = load(builder, where, ir.IntType(width), 1)
+            new = builder.extract_element(value, spot)
+            mine = builder.extract_element(lanes, spot)
+            builder.store(builder.select(mine, new, old), where, align=1)
+
+
+__all__ = ["access", "builder_pointer", "call_parameter_address", "declare", "effective_address"]

@@ -1,0 +1,387 @@
+"""Lowering one basic block at a time: registers, operands, masks, faults.
+
+Within a block a register is an SSA value over 32 lanes, computed for all lanes whether they are
+active or not. Registers that other blocks read live in the warp's frame: loaded on first use,
+stored at the block's end for the active lanes only. Only what could be seen from outside, memory
+accesses and control, looks at the mask.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from llvmlite import ir
+
+from emulator.cfg import Graph
+from emulator.errors import PtxError
+from emulator.lower.registry import NotLowered
+from emulator.lower.types import bits, integers, is_float, is_signed, vector
+from emulator.native.access import bits_of, intrinsic, lanes_of, splat
+from emulator.native.layout import (
+    LANES,
+    WARP_HEADER_BYTES,
+    BlockState,
+    Context,
+    Site,
+    Warp,
+    at,
+    field,
+    i1,
+    i32,
+    i64,
+    load,
+    mask_type,
+    pointer,
+)
+from emulator.ptx import (
+    Function,
+    Immediate,
+    Instruction,
+    Operand,
+    Predicate,
+    Register,
+    Symbol,
+    Variable,
+)
+
+
+class Frame:
+    """Where each kept register, return address and call parameter lies behind a warp's header."""
+
+    def __init__(self, graph: Graph, functions: Sequence[Function]) -> None:
+        by_name = {function.name: function for function in functions}
+        self.offsets: dict[tuple[str, str], int] = {}
+        at_byte = WARP_HEADER_BYTES
+        for function, name in graph.registers:
+            self.offsets[function, name] = at_byte
+            width = max(bits(by_name[function].registers[name]), 8)
+            at_byte += max(width // 8 * LANES, 64)
+        self.returns: dict[str, int] = {}
+        self.parameters: dict[tuple[str, str], int] = {}
+        for function_ in functions:
+            if function_.is_entry:
+                continue
+            self.returns[function_.name] = at_byte
+            at_byte += 4 * LANES
+            for variable in (*function_.parameters, *function_.returns):
+                self.parameters[function_.name, variable.name] = at_byte
+                at_byte += -(-max(variable.nbytes, 8) * LANES // 64) * 64
+        for function_ in functions:
+            self._alias_arguments(function_, by_name)
+        self.nbytes = at_byte
+
+    def _alias_arguments(self, function: Function, by_name: dict[str, Function]) -> None:
+        """A caller's ``param`` variables are the callee's own: arguments need no copying."""
+        for inst in function.instructions:
+            target = inst.operands[0] if inst.opcode == "call" else None
+            if not isinstance(target, Symbol) or target.name not in by_name:
+                continue
+            callee = by_name[target.name]
+            actuals = [a.name for a in inst.arguments if isinstance(a, Symbol)]
+            pairs = (*zip(actuals, callee.parameters), *zip(inst.returns, callee.returns))
+            for actual, formal in pairs:
+                place = self.parameters[callee.name, formal.name]
+                self.parameters[function.name, actual] = place
+
+
+class WarpLowering:
+    """State while the kernel's blocks are lowered; handlers of instructions work through it."""
+
+    def __init__(
+        self,
+        module: ir.Module,
+        function: ir.Function,
+        graph: Graph,
+        frame: Frame,
+        symbols: dict[str, int],
+        shared_offsets: dict[str, int],
+        local_offsets: dict[tuple[str, str], int],
+        entry: Function,
+    ) -> None:
+        self.module = module
+        self.graph = graph
+        self.frame = frame
+        self.symbols = symbols
+        self.shared_offsets = shared_offsets
+        self.local_offsets = local_offsets
+        self.entry = entry
+        self.context, self.warp = function.args
+        self.builder = ir.IRBuilder(function.append_basic_block("entry"))
+        self.block_state = builder_pointer(
+            self.builder, load(self.builder, field(self.builder, self.warp, Warp, "block"), i64)
+        )
+        self.mask_at = self.builder.alloca(i32, name="mask")
+        self.others_at = self.builder.alloca(i32, name="min_other")
+        self.fuel_at = self.builder.alloca(i32, name="fuel")
+        self.params = builder_pointer(
+            self.builder, load(self.builder, field(self.builder, self.context, Context, "params"), i64)
+        )
+        self.sites = builder_pointer(
+            self.builder, load(self.builder, field(self.builder, self.context, Context, "sites"), i64)
+        )
+        self.ptx_function = entry
+        self.values: dict[str, ir.Value] = {}
+        self.dirty: set[str] = set()
+        self.fault_block: ir.Block | None = None
+        self.site_index = 0
+
+    # --- masks --------------------------------------------------------------------------------
+
+    def mask(self) -> ir.Value:
+        """The running lanes, as an i32."""
+        return load(self.builder, self.mask_at, i32)
+
+    def active(self, inst: Instruction) -> ir.Value:
+        """The running lanes for which the instruction's predicate holds, as an i32."""
+        if inst.predicate is None:
+            return self.mask()
+        holds = bits_of(self.builder, self.predicate(inst.predicate))
+        return self.builder.and_(self.mask(), holds)
+
+    def predicate(self, predicate: Predicate) -> ir.Value:
+        value = self.register(predicate.register, "pred")
+        return self.builder.not_(value) if predicate.negated else value
+
+    # --- registers ----------------------------------------------------------------------------
+
+    def start_block(self, function: Function) -> None:
+        self.ptx_function = function
+        self.values.clear()
+        self.dirty.clear()
+
+    def register(self, name: str, ptx_type: str) -> ir.Value:
+        """A register's value read as ``ptx_type`` (of its width, or narrower)."""
+        if name not in self.values:
+            self.values[name] = self._load_frame(name)
+        return self.cast(self.values[name], ptx_type)
+
+    def cast(self, value: ir.Value, ptx_type: str) -> ir.Value:
+        """The same bits as another type; a narrower one takes the low bits."""
+        wanted = vector(ptx_type)
+        if value.type == wanted:
+            return value
+        have = _width(value.type)
+        want = bits(ptx_type)
+        if have == want:
+            return self.builder.bitcast(value, wanted)
+        whole = self.builder.bitcast(value, integers(have))
+        resize = self.builder.trunc if have > want else self.builder.zext
+        return self.builder.bitcast(resize(whole, integers(want)), wanted)
+
+    def _load_frame(self, name: str) -> ir.Value:
+        declared = self.ptx_function.registers[name]
+        offset = self.frame.offsets.get((self.ptx_function.name, name))
+        if offset is None:  # written nowhere before this read: its value is whatever it is
+            return ir.Constant(integers(bits(declared)), [0] * LANES)
+        where = at(self.builder, self.warp, offset)
+        if declared == "pred":
+            return lanes_of(self.builder, load(self.builder, where, i32, 4))
+        return load(self.builder, where, integers(bits(declared)), 64)
+
+    def store_registers(self) -> None:
+        """Write what this block changed to the frame, for the active lanes."""
+        name_offsets = [
+            (name, self.frame.offsets[self.ptx_function.name, name])
+            for name in sorted(self.dirty)
+            if (self.ptx_function.name, name) in self.frame.offsets
+        ]
+        if not name_offsets:
+            return
+        mask = self.mask()
+        lanes = lanes_of(self.builder, mask)
+        for name, offset in name_offsets:
+            where = at(self.builder, self.warp, offset)
+            value = self.values[name]
+            if value.type == mask_type:
+                old = load(self.builder, where, i32, 4)
+                kept = self.builder.and_(old, self.builder.not_(mask))
+                new = self.builder.and_(bits_of(self.builder, value), mask)
+                self.builder.store(self.builder.or_(kept, new), where, align=4)
+                continue
+            width = _width(value.type)
+            whole = self.builder.bitcast(value, integers(width))
+            if width in (32, 64):
+                name_ = f"llvm.masked.store.v32i{width}.p0"
+                store = intrinsic(
+                    self.module, name_, ir.VoidType(), [integers(width), pointer, i32, mask_type]
+                )
+                self.builder.call(store, [whole, where, ir.Constant(i32, 64), lanes])
+            else:
+                old = load(self.builder, where, integers(width), 64)
+                self.builder.store(self.builder.select(lanes, whole, old), where, align=64)
+        self.dirty.clear()
+
+    # --- operands -----------------------------------------------------------------------------
+
+    def read(self, operand: Operand, ptx_type: str) -> ir.Value:
+        """An operand's value over the warp. Immediates and addresses of variables are splatted."""
+        if isinstance(operand, Register):
+            if operand.name.startswith("%") and operand.name not in self.ptx_function.registers:
+                from emulator.lower.special import special_register
+
+                return self.cast(special_register(self, operand.name), ptx_type)
+            value = self.register(operand.name, ptx_type)
+            return self.builder.not_(value) if operand.negated else value
+        if isinstance(operand, Immediate):
+            return self.constant(operand, ptx_type)
+        if isinstance(operand, Symbol):
+            return self.cast(self.address_of(operand), ptx_type)
+        raise NotLowered(f"operand {operand}")
+
+    def constant(self, immediate: Immediate, ptx_type: str) -> ir.Constant:
+        value = immediate.value
+        kind = vector(ptx_type)
+        if is_float(ptx_type):
+            if immediate.bits == 32:
+                value = struct.unpack("<f", struct.pack("<I", int(value)))[0]
+            elif immediate.bits == 64:
+                value = struct.unpack("<d", struct.pack("<Q", int(value)))[0]
+            pattern = _float_bits(float(value), ptx_type)
+            if immediate.bits == bits(ptx_type):
+                pattern = int(immediate.value)  # keeps a NaN's payload
+            whole = integers(bits(ptx_type))
+            constant = ir.Constant(whole, [pattern] * LANES)
+            return self.builder.bitcast(constant, kind)
+        if isinstance(value, float):
+            raise NotLowered("a float where a whole number belongs")
+        width = bits(ptx_type)
+        if ptx_type == "pred":
+            return ir.Constant(kind, [1 if value else 0] * LANES)
+        return ir.Constant(kind, [value & ((1 << width) - 1)] * LANES)
+
+    def uniform(self, structure: type, name: str, base: ir.Value, byte: int = 0) -> ir.Value:
+        """A u32 field, splatted."""
+        where = at(self.builder, field(self.builder, base, structure, name), byte)
+        return splat(self.builder, load(self.builder, where, i32))
+
+    def address_of(self, symbol: Symbol) -> ir.Value:
+        """The address of a variable: absolute for global and constant, an offset for the rest."""
+        name = symbol.name
+        if name in self.shared_offsets:
+            return ir.Constant(integers(64), [self.shared_offsets[name] + symbol.offset] * LANES)
+        local = self.local_offsets.get((self.ptx_function.name, name))
+        if local is not None:
+            return ir.Constant(integers(64), [local + symbol.offset] * LANES)
+        if name in self.symbols:
+            table = load(self.builder, field(self.builder, self.context, Context, "symbols"), i64)
+            where = at(self.builder, builder_pointer(self.builder, table), 8 * self.symbols[name])
+            base = splat(self.builder, load(self.builder, where, i64))
+            return self.builder.add(base, ir.Constant(integers(64), [symbol.offset] * LANES))
+        formal = self.entry_parameter(name)
+        if formal is not None:
+            base = splat(self.builder, self.builder.ptrtoint(self.params, i64))
+            offset = parameter_offsets(self.entry)[formal.name] + symbol.offset
+            return self.builder.add(base, ir.Constant(integers(64), [offset] * LANES))
+        raise NotLowered(f"the address of {name!r}")
+
+    def entry_parameter(self, name: str) -> Variable | None:
+        if not self.ptx_function.is_entry:
+            return None
+        return next((p for p in self.ptx_function.parameters if p.name == name), None)
+
+    # --- results ------------------------------------------------------------------------------
+
+    def write(
+        self, operand: Operand, value: ir.Value, inst: Instruction, *, signed: bool = False
+    ) -> None:
+        """Set a destination register. A wider register takes the value extended."""
+        if not isinstance(operand, Register):
+            raise NotLowered(f"destination {operand}")
+        if operand.name == "_":
+            return
+        declared = self.ptx_function.registers.get(operand.name)
+        if declared is None:
+            raise PtxError(f"PTX line {inst.ptx_line}: no register {operand.name!r}: {inst.text}")
+        if value.type != mask_type:
+            have, want = _width(value.type), bits(declared)
+            if have != want:
+                whole = self.builder.bitcast(value, integers(have))
+                if have > want:
+                    value = self.builder.trunc(whole, integers(want))
+                elif signed:
+                    value = self.builder.sext(whole, integers(want))
+                else:
+                    value = self.builder.zext(whole, integers(want))
+        if inst.predicate is not None:
+            old = self.values.get(operand.name)
+            if old is None:
+                old = self._load_frame(operand.name)
+            if old.type != value.type:
+                old = self.builder.bitcast(old, value.type)
+            value = self.builder.select(self.predicate(inst.predicate), value, old)
+        self.values[operand.name] = value
+        self.dirty.add(operand.name)
+
+    def result(self, inst: Instruction, value: ir.Value) -> None:
+        """Write to the first operand, sign-extending when the instruction's type is signed."""
+        self.write(inst.operands[0], value, inst, signed=is_signed(inst.type))
+
+    # --- faults -------------------------------------------------------------------------------
+
+    def site(self) -> ir.Value:
+        return at(self.builder, self.sites, self.site_index * 64)
+
+    def fault(self, kind: int, lanes: ir.Value, operand: int = 0) -> None:
+        """End the launch here if any of ``lanes`` (an i32 mask) is set."""
+        from emulator.native.access import first_lane
+
+        builder = self.builder
+        any_lane = builder.icmp_unsigned("!=", lanes, ir.Constant(i32, 0))
+        with builder.if_then(any_lane, likely=False):
+            fields = {
+                "fault_kind": ir.Constant(i32, kind),
+                "fault_site": ir.Constant(i32, self.site_index),
+                "fault_lane": first_lane(builder, lanes),
+                "fault_bytes": ir.Constant(i32, operand),
+            }
+            for name, value in fields.items():
+                builder.store(value, field(builder, self.context, Context, name))
+            me = builder.ptrtoint(self.warp, i64)
+            builder.store(me, field(builder, self.context, Context, "fault_warp"))
+            assert self.fault_block is not None
+            builder.branch(self.fault_block)
+
+    def shared_base(self) -> ir.Value:
+        return load(self.builder, field(self.builder, self.block_state, BlockState, "shared"), i64)
+
+    def local_base(self) -> ir.Value:
+        """Each lane's own base of local memory."""
+        builder = self.builder
+        base = splat(builder, load(builder, field(builder, self.warp, Warp, "local"), i64))
+        stride = load(builder, field(builder, self.context, Context, "local_bytes"), i64)
+        lanes = ir.Constant(integers(64), list(range(LANES)))
+        return builder.add(base, builder.mul(splat(builder, stride), lanes))
+
+    def intrinsic(self, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
+        return intrinsic(self.module, name, result, arguments)
+
+
+def builder_pointer(builder: ir.IRBuilder, address: ir.Value) -> ir.Value:
+    return builder.inttoptr(address, pointer)
+
+
+def parameter_offsets(function: Function) -> dict[str, int]:
+    """Byte offset of each kernel parameter: each at its own alignment."""
+    offsets: dict[str, int] = {}
+    at_byte = 0
+    for parameter in function.parameters:
+        at_byte = -(-at_byte // parameter.align) * parameter.align
+        offsets[parameter.name] = at_byte
+        at_byte += parameter.nbytes
+    return offsets
+
+
+def _width(kind: ir.VectorType) -> int:
+    element = kind.element
+    if isinstance(element, ir.IntType):
+        return int(element.width)
+    return {ir.HalfType(): 16, ir.FloatType(): 32, ir.DoubleType(): 64}[element]
+
+
+def _float_bits(value: float, ptx_type: str) -> int:
+    code, integer = {"f16": ("<e", "<H"), "f32": ("<f", "<I"), "f64": ("<d", "<Q")}[ptx_type]
+    return int(struct.unpack(integer, struct.pack(code, value))[0])
+
+
+__all__ = ["Frame", "Site", "WarpLowering", "i1", "parameter_offsets"]

@@ -1,0 +1,259 @@
+"""Compiled modules: kernels, their parameters, their code, their variables."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import struct
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from emulator import cfg
+from emulator.errors import EmulatorError, PtxError
+from emulator.lower import lower_kernel
+from emulator.lower.kernel import KERNEL_SYMBOL
+from emulator.lower.warp import Frame, parameter_offsets
+from emulator.memory import Allocation, DeviceMemory
+from emulator.native import jit
+from emulator.ptx import Function, Instruction, PtxModule, Symbol, Variable, parse
+from emulator.ptx.syntax import TYPE_BITS
+
+
+class UnknownKernel(EmulatorError, KeyError):
+    """A module has no kernel of that name."""
+
+    __str__ = Exception.__str__  # KeyError's would put the message in quotes
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A kernel parameter as PTX declares it; ``offset`` is its place in the parameter block."""
+
+    name: str
+    type: str
+    offset: int
+    nbytes: int
+    align: int
+
+    @property
+    def is_pointer_sized(self) -> bool:
+        return self.nbytes == 8 and self.type in ("u64", "b64", "s64")
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    file: str
+    line: int
+    text: str
+
+
+class Module:
+    """A PTX module.
+
+    ``sources`` maps the file names that the PTX's ``.file`` directives give to their text, for
+    messages and line reports. Raises :class:`PtxError` for text that is not PTX.
+    """
+
+    def __init__(self, ptx: str, sources: Mapping[str, str] | None = None) -> None:
+        self.ptx = ptx
+        self.sources = dict(sources or {})
+        self.syntax: PtxModule = parse(ptx)
+        self.kernels: dict[str, Kernel] = {
+            name: Kernel(self, function)
+            for name, function in self.syntax.functions.items()
+            if function.is_entry and function.has_body
+        }
+        self._variables: weakref.WeakKeyDictionary[DeviceMemory, dict[str, Allocation]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def __getitem__(self, name: str) -> Kernel:
+        if name not in self.kernels:
+            close = difflib.get_close_matches(name, self.kernels, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            have = ", ".join(sorted(self.kernels)) or "none"
+            raise UnknownKernel(f"no kernel {name!r} in this module (it has: {have}){hint}")
+        return self.kernels[name]
+
+    @functools.cached_property
+    def global_variables(self) -> tuple[Variable, ...]:
+        """Variables in global and constant memory, in the order of their symbol index."""
+        at_module_level = self.syntax.variables.values()
+        in_functions = [v for f in self.syntax.functions.values() for v in f.variables.values()]
+        return tuple(v for v in (*at_module_level, *in_functions) if v.space in ("global", "const"))
+
+    def variables_in(self, memory: DeviceMemory) -> dict[str, Allocation]:
+        """This module's ``__device__`` and ``__constant__`` variables, loaded once a memory."""
+        loaded = self._variables.get(memory)
+        if loaded is None:
+            loaded = {}
+            for variable in self.global_variables:
+                loaded[variable.name] = memory.allocate(
+                    max(variable.nbytes, 1), variable.name, max(variable.align, 16),
+                    poison=False, writable=variable.space == "global",
+                )  # fmt: skip
+            for variable in self.global_variables:
+                _initialise(variable, loaded)
+            self._variables[memory] = loaded
+        return loaded
+
+    def source_line(self, inst: Instruction) -> SourceLine | None:
+        """The line an instruction came from: the reader's own, where a header was inlined."""
+        location = inst.location
+        while location is not None:
+            file = self.syntax.files.get(location.file, "")
+            if file in self.sources or location.inlined_at is None:
+                lines = self.sources.get(file, "").split("\n")
+                inside = 0 < location.line <= len(lines)
+                return SourceLine(file, location.line, lines[location.line - 1] if inside else "")
+            location = location.inlined_at
+        return None
+
+
+def _initialise(variable: Variable, loaded: dict[str, Allocation]) -> None:
+    view = loaded[variable.name].view()
+    view[:] = 0
+    if variable.initial is None:
+        return
+    width = max(TYPE_BITS[variable.type] // 8, 1)
+    packed = bytearray()
+    for value in variable.initial:
+        if isinstance(value, Symbol):
+            if value.name not in loaded:
+                raise PtxError(f"variable {variable.name!r} points at unknown {value.name!r}")
+            value = loaded[value.name].address + value.offset
+        if isinstance(value, float):
+            packed += struct.pack({2: "<e", 4: "<f", 8: "<d"}[width], value)
+        else:
+            packed += (value & ((1 << 8 * width) - 1)).to_bytes(width, "little")
+    if len(packed) > variable.nbytes:
+        raise PtxError(f"variable {variable.name!r} has more initial values than elements")
+    view[: len(packed)] = memoryview(packed)
+
+
+class Kernel:
+    """One kernel of a module; compiled to native code when first launched."""
+
+    def __init__(self, module: Module, function: Function) -> None:
+        self.module = module
+        self.function = function
+        self.name = function.name
+        offsets = parameter_offsets(function)
+        self.parameters = tuple(
+            Parameter(p.name, p.type, offsets[p.name], p.nbytes, p.align)
+            for p in function.parameters
+        )
+        last = self.parameters[-1] if self.parameters else None
+        self.parameter_bytes = last.offset + last.nbytes if last else 0
+        self.max_threads = function.max_threads
+        self.required_block = function.required_block
+
+    @functools.cached_property
+    def graph(self) -> cfg.Graph:
+        return cfg.build(self.module.syntax, self.function)
+
+    @functools.cached_property
+    def functions(self) -> tuple[Function, ...]:
+        """The kernel and what it can call, callees first."""
+        return tuple(self.module.syntax.functions[name] for name in self.graph.entries)
+
+    @functools.cached_property
+    def frame(self) -> Frame:
+        return Frame(self.graph, self.functions)
+
+    @functools.cached_property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """All reachable functions' instructions; an index here is a site."""
+        return tuple(i for f in self.functions for i in f.instructions)
+
+    @functools.cached_property
+    def sites(self) -> dict[tuple[str, int], int]:
+        numbers: dict[tuple[str, int], int] = {}
+        for function in self.functions:
+            for index in range(len(function.instructions)):
+                numbers[function.name, index] = len(numbers)
+        return numbers
+
+    @functools.cached_property
+    def _shared(self) -> tuple[dict[str, int], int]:
+        """Offsets of shared variables, dynamic ones behind the static ones; static bytes."""
+        own = [v for f in self.functions for v in f.variables.values()]
+        used = _named(self.instructions)
+        variables = [
+            v
+            for v in (*self.module.syntax.variables.values(), *own)
+            if v.space == "shared" and (v.name in used or v in own)
+        ]
+        offsets: dict[str, int] = {}
+        size = 0
+        for variable in variables:
+            if variable.count is not None:
+                size = -(-size // variable.align) * variable.align
+                offsets[variable.name] = size
+                size += variable.nbytes
+        dynamic = [v for v in variables if v.count is None]
+        if dynamic:
+            align = max(16, *(v.align for v in dynamic))
+            size = -(-size // align) * align
+            offsets.update({v.name: size for v in dynamic})
+        return offsets, size
+
+    @property
+    def shared_offsets(self) -> dict[str, int]:
+        return self._shared[0]
+
+    @property
+    def static_shared_bytes(self) -> int:
+        return self._shared[1]
+
+    @functools.cached_property
+    def _local(self) -> tuple[dict[tuple[str, str], int], int]:
+        offsets: dict[tuple[str, str], int] = {}
+        size = 0
+        for function in self.functions:
+            for variable in function.variables.values():
+                if variable.space == "local":
+                    size = -(-size // variable.align) * variable.align
+                    offsets[function.name, variable.name] = size
+                    size += variable.nbytes
+        return offsets, -(-size // 16) * 16
+
+    @property
+    def local_bytes(self) -> int:
+        """Local memory of one thread."""
+        return self._local[1]
+
+    @property
+    def symbols(self) -> dict[str, int]:
+        return {v.name: i for i, v in enumerate(self.module.global_variables)}
+
+    @functools.cached_property
+    def address(self) -> int:
+        """Where the compiled kernel is, compiling it (or taking it from the cache) first."""
+        key = jit.cache_key(self.module.ptx, self.name)
+        return jit.link_kernel(jit.cached(key, self._compile), KERNEL_SYMBOL)
+
+    def _compile(self) -> bytes:
+        from llvmlite import ir
+
+        module = ir.Module(name=self.name)
+        lower_kernel(
+            module, self.graph, self.frame, self.function, self.symbols,
+            self.shared_offsets, self._local[0], self.sites,
+        )  # fmt: skip
+        return jit.compile_object(module, jit.machine().target)
+
+
+def _named(instructions: tuple[Instruction, ...]) -> set[str]:
+    """Names of variables that instructions mention."""
+    from emulator.ptx import Address
+
+    found: set[str] = set()
+    for inst in instructions:
+        for operand in (*inst.operands, *inst.arguments):
+            if isinstance(operand, Symbol):
+                found.add(operand.name)
+            elif isinstance(operand, Address) and isinstance(operand.base, Symbol):
+                found.add(operand.base.name)
+    return found

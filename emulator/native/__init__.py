@@ -1,0 +1,1 @@
+"""The native side of the software GPU: data layout, memory access, block scheduler, JIT."""

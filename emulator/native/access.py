@@ -1,0 +1,567 @@
+"""Compiled routines for memory accesses of one warp: check, count, move.
+
+A kernel stores 32 addresses into its warp's scratch, calls a *check* routine (bounds, alignment,
+counters), then a *move* routine (memory to scratch or back). Routines are compiled once for all
+kernels, so that kernels stay small and compile fast.
+
+A check returns 0 (addresses anywhere), 1 (active lanes' addresses are consecutive) or -1 (fault).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from llvmlite import ir
+
+from emulator.native.layout import (
+    CONSTANT,
+    FAULT,
+    GLOBAL,
+    LANES,
+    MISALIGNED,
+    OUT_OF_BOUNDS,
+    READ_ONLY,
+    Context,
+    Region,
+    Site,
+    Warp,
+    at,
+    field,
+    i1,
+    i8,
+    i16,
+    i32,
+    i64,
+    load,
+    mask_type,
+    pointer,
+)
+
+SECTOR_SHIFT = 5  # 32-byte sectors
+
+CHECK_SIZES = (1, 2, 4, 8, 16, 32)
+MOVES = [(1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2), (4, 4), (4, 8),
+         (8, 1), (8, 2), (8, 4)]  # fmt: skip
+
+addresses_type = ir.VectorType(i64, LANES)
+sectors_type = ir.VectorType(i32, LANES)
+
+check_global_type = ir.FunctionType(i32, [pointer, pointer, i32, pointer, i32])
+check_window_type = ir.FunctionType(i32, [pointer, pointer, i32, pointer, i64, i32])
+move_type = ir.FunctionType(ir.VoidType(), [pointer, i32, i32])
+
+
+def check_global_name(nbytes: int) -> str:
+    return f"coalesce_check_global_{nbytes}"
+
+
+def check_window_name(nbytes: int) -> str:
+    return f"coalesce_check_window_{nbytes}"
+
+
+def move_name(kind: str, nbytes: int, count: int) -> str:
+    return f"coalesce_{kind}_{nbytes}x{count}"
+
+
+def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int = LANES) -> ir.Value:
+    vector = ir.VectorType(value.type, lanes)
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(i32, 0))
+    zeros = ir.Constant(ir.VectorType(i32, lanes), [0] * lanes)
+    return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
+
+
+def intrinsic(
+    module: ir.Module, name: str, result: ir.Type, arguments: list[ir.Type]
+) -> ir.Function:
+    existing = module.globals.get(name)
+    if isinstance(existing, ir.Function):
+        return existing
+    return ir.Function(module, ir.FunctionType(result, arguments), name=name)
+
+
+def lanes_of(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
+    """An i32 mask as ``<32 x i1>``."""
+    return builder.bitcast(mask, mask_type)
+
+
+def bits_of(builder: ir.IRBuilder, lanes: ir.Value) -> ir.Value:
+    return builder.bitcast(lanes, i32)
+
+
+def first_lane(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
+    cttz = intrinsic(builder.module, "llvm.cttz.i32", i32, [i32, i1])
+    return builder.call(cttz, [mask, ir.Constant(i1, 0)])
+
+
+def last_lane(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
+    ctlz = intrinsic(builder.module, "llvm.ctlz.i32", i32, [i32, i1])
+    return builder.sub(ir.Constant(i32, 31), builder.call(ctlz, [mask, ir.Constant(i1, 0)]))
+
+
+def count_lanes(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
+    ctpop = intrinsic(builder.module, "llvm.ctpop.i32", i32, [i32])
+    return builder.call(ctpop, [mask])
+
+
+@contextmanager
+def loop(builder: ir.IRBuilder, start: ir.Value, stop: ir.Value) -> Iterator[ir.Value]:
+    """``for i in range(start, stop)`` over an integer type."""
+    before = builder.block
+    head = builder.append_basic_block("loop")
+    body = builder.append_basic_block("body")
+    after = builder.append_basic_block("after")
+    builder.branch(head)
+    builder.position_at_end(head)
+    index = builder.phi(start.type)
+    index.add_incoming(start, before)
+    builder.cbranch(builder.icmp_unsigned("<", index, stop), body, after)
+    builder.position_at_end(body)
+    yield index
+    following = builder.add(index, ir.Constant(start.type, 1))
+    index.add_incoming(following, builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+
+
+def define_access_routines(module: ir.Module) -> None:
+    find = _define_find_regions(module)
+    count = _define_count_sectors(module)
+    for nbytes in CHECK_SIZES:
+        _define_check_global(module, nbytes, find, count)
+        _define_check_window(module, nbytes)
+    for nbytes, components in MOVES:
+        _define_load(module, nbytes, components)
+        _define_store(module, nbytes, components)
+
+
+def _function(module: ir.Module, kind: ir.FunctionType, name: str) -> ir.IRBuilder:
+    function = ir.Function(module, kind, name=name)
+    function.attributes.add("nounwind")
+    return ir.IRBuilder(function.append_basic_block("entry"))
+
+
+def _report(
+    builder: ir.IRBuilder,
+    context: ir.Value,
+    warp: ir.Value,
+    site: ir.Value,
+    kind: int,
+    lane: ir.Value,
+    address: ir.Value,
+    nbytes: int | ir.Value,
+    store: ir.Value,
+) -> None:
+    """Write the fault into the context; the caller returns."""
+    size = ir.Constant(i32, nbytes) if isinstance(nbytes, int) else nbytes
+    sites = load(builder, field(builder, context, Context, "sites"), i64)
+    from_start = builder.sub(builder.ptrtoint(site, i64), sites)
+    index = builder.trunc(builder.lshr(from_start, ir.Constant(i64, 6)), i32)
+    builder.store(ir.Constant(i32, kind), field(builder, context, Context, "fault_kind"))
+    builder.store(index, field(builder, context, Context, "fault_site"))
+    builder.store(lane, field(builder, context, Context, "fault_lane"))
+    builder.store(size, field(builder, context, Context, "fault_bytes"))
+    builder.store(store, field(builder, context, Context, "fault_store"))
+    builder.store(address, field(builder, context, Context, "fault_address"))
+    builder.store(builder.ptrtoint(warp, i64), field(builder, context, Context, "fault_warp"))
+
+
+def _define_find_regions(module: ir.Module) -> ir.Function:
+    """``i32 find(ctx, warp, mask, site, nbytes, store)``: check each lane against all regions.
+
+    Leaves the last region found in the site, so that the next access there is one comparison.
+    Returns 0, or -1 after reporting the first lane that is in no region.
+    """
+    kind = ir.FunctionType(i32, [pointer, pointer, i32, pointer, i32, i32])
+    builder = _function(module, kind, "coalesce_find_regions")
+    context, warp, mask, site, nbytes, store = builder.function.args
+    addresses = field(builder, warp, Warp, "addresses")
+    regions = builder.inttoptr(load(builder, field(builder, context, Context, "regions"), i64), pointer)
+    count = load(builder, field(builder, context, Context, "region_count"), i64)
+    size = builder.zext(nbytes, i64)
+    with loop(builder, ir.Constant(i32, 0), ir.Constant(i32, LANES)) as lane:
+        active = builder.and_(builder.lshr(mask, lane), ir.Constant(i32, 1))
+        with builder.if_then(builder.icmp_unsigned("!=", active, ir.Constant(i32, 0))):
+            where = at(builder, addresses, builder.mul(builder.zext(lane, i64), ir.Constant(i64, 8)))
+            address = load(builder, where, i64)
+            found = _search(builder, regions, count, address)
+            low = load(builder, field(builder, found, Region, "low"), i64)
+            high = load(builder, field(builder, found, Region, "high"), i64)
+            writable = load(builder, field(builder, found, Region, "writable"), i64)
+            room = builder.sub(high, address)
+            inside = builder.and_(
+                builder.icmp_unsigned(">=", address, low),
+                builder.and_(
+                    builder.icmp_unsigned("<", address, high),
+                    builder.icmp_unsigned(">=", room, size),
+                ),
+            )
+            with builder.if_then(builder.not_(inside), likely=False):
+                _report(builder, context, warp, site, OUT_OF_BOUNDS, lane, address, nbytes, store)
+                builder.ret(ir.Constant(i32, -1))
+            refused = builder.and_(
+                builder.icmp_unsigned("!=", store, ir.Constant(i32, 0)),
+                builder.icmp_unsigned("==", writable, ir.Constant(i64, 0)),
+            )
+            with builder.if_then(refused, likely=False):
+                _report(builder, context, warp, site, READ_ONLY, lane, address, nbytes, store)
+                builder.ret(ir.Constant(i32, -1))
+            builder.store(low, field(builder, site, Site, "low"))
+            builder.store(high, field(builder, site, Site, "high"))
+            region_kind = load(builder, field(builder, found, Region, "kind"), i64)
+            builder.store(region_kind, field(builder, site, Site, "kind"))
+    builder.ret(ir.Constant(i32, 0))
+    return builder.function
+
+
+def _search(
+    builder: ir.IRBuilder, regions: ir.Value, count: ir.Value, address: ir.Value
+) -> ir.Value:
+    """The last region whose ``low`` is at or below ``address`` (the first when there is none)."""
+    before = builder.block
+    head = builder.append_basic_block("search")
+    body = builder.append_basic_block("halve")
+    after = builder.append_basic_block("found")
+    builder.branch(head)
+    builder.position_at_end(head)
+    low, high = builder.phi(i64), builder.phi(i64)
+    low.add_incoming(ir.Constant(i64, 0), before)
+    high.add_incoming(count, before)
+    builder.cbranch(
+        builder.icmp_unsigned(">", builder.sub(high, low), ir.Constant(i64, 1)), body, after
+    )
+    builder.position_at_end(body)
+    middle = builder.lshr(builder.add(low, high), ir.Constant(i64, 1))
+    region = at(builder, regions, builder.shl(middle, ir.Constant(i64, 5)))
+    starts = load(builder, field(builder, region, Region, "low"), i64)
+    right = builder.icmp_unsigned(">=", address, starts)
+    low.add_incoming(builder.select(right, middle, low), body)
+    high.add_incoming(builder.select(right, high, middle), body)
+    builder.branch(head)
+    builder.position_at_end(after)
+    return at(builder, regions, builder.shl(low, ir.Constant(i64, 5)))
+
+
+def _define_count_sectors(module: ir.Module) -> ir.Function:
+    """``i64 count(warp, mask)``: distinct 32-byte sectors over the active lanes' addresses."""
+    builder = _function(module, ir.FunctionType(i64, [pointer, i32]), "coalesce_count_sectors")
+    warp, mask = builder.function.args
+    addresses = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
+    shift = ir.Constant(addresses_type, [SECTOR_SHIFT] * LANES)
+    sectors = builder.trunc(builder.lshr(addresses, shift), sectors_type)
+    entry = builder.block
+    head = builder.append_basic_block("head")
+    body = builder.append_basic_block("body")
+    after = builder.append_basic_block("after")
+    builder.branch(head)
+    builder.position_at_end(head)
+    left, count = builder.phi(i32), builder.phi(i64)
+    left.add_incoming(mask, entry)
+    count.add_incoming(ir.Constant(i64, 0), entry)
+    builder.cbranch(builder.icmp_unsigned("!=", left, ir.Constant(i32, 0)), body, after)
+    builder.position_at_end(body)
+    one = builder.extract_element(sectors, first_lane(builder, left))
+    same = bits_of(builder, builder.icmp_unsigned("==", sectors, splat(builder, one)))
+    left.add_incoming(builder.and_(left, builder.not_(same)), body)
+    count.add_incoming(builder.add(count, ir.Constant(i64, 1)), body)
+    builder.branch(head)
+    builder.position_at_end(after)
+    builder.ret(count)
+    return builder.function
+
+
+def _consecutive(
+    builder: ir.IRBuilder, values: ir.Value, mask: ir.Value, nbytes: int
+) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """Whether active lanes hold ``first + lane * nbytes``; the lowest and one past the highest."""
+    first = first_lane(builder, mask)
+    origin = builder.sub(
+        builder.extract_element(values, first),
+        builder.mul(builder.zext(first, i64), ir.Constant(i64, nbytes)),
+    )
+    steps = ir.Constant(addresses_type, [lane * nbytes for lane in range(LANES)])
+    expected = builder.add(splat(builder, origin), steps)
+    equal = bits_of(builder, builder.icmp_unsigned("==", values, expected))
+    missing = builder.and_(mask, builder.not_(equal))
+    consecutive = builder.icmp_unsigned("==", missing, ir.Constant(i32, 0))
+    low = builder.add(origin, builder.mul(builder.zext(first, i64), ir.Constant(i64, nbytes)))
+    last = builder.zext(last_lane(builder, mask), i64)
+    after_last = builder.add(last, ir.Constant(i64, 1))
+    high = builder.add(origin, builder.mul(after_last, ir.Constant(i64, nbytes)))
+    return consecutive, low, high
+
+
+def _extremes(
+    builder: ir.IRBuilder, values: ir.Value, mask: ir.Value, nbytes: int
+) -> tuple[ir.Value, ir.Value]:
+    """Lowest active value, and one past the last byte of the highest."""
+    lanes = lanes_of(builder, mask)
+    ones = ir.Constant(addresses_type, [(1 << 64) - 1] * LANES)
+    zeros = ir.Constant(addresses_type, [0] * LANES)
+    least = intrinsic(
+        builder.module, "llvm.vector.reduce.umin.v32i64", i64, [addresses_type]
+    )
+    most = intrinsic(builder.module, "llvm.vector.reduce.umax.v32i64", i64, [addresses_type])
+    low = builder.call(least, [builder.select(lanes, values, ones)])
+    high = builder.call(most, [builder.select(lanes, values, zeros)])
+    return low, builder.add(high, ir.Constant(i64, nbytes))
+
+
+def _check_alignment(
+    builder: ir.IRBuilder,
+    context: ir.Value,
+    warp: ir.Value,
+    site: ir.Value,
+    mask: ir.Value,
+    values: ir.Value,
+    nbytes: int,
+    store: ir.Value,
+) -> None:
+    if nbytes == 1:
+        return
+    low_bits = builder.and_(values, ir.Constant(addresses_type, [nbytes - 1] * LANES))
+    crooked = builder.icmp_unsigned("!=", low_bits, ir.Constant(addresses_type, [0] * LANES))
+    wrong = builder.and_(mask, bits_of(builder, crooked))
+    with builder.if_then(builder.icmp_unsigned("!=", wrong, ir.Constant(i32, 0)), likely=False):
+        lane = first_lane(builder, wrong)
+        address = builder.extract_element(values, lane)
+        _report(builder, context, warp, site, MISALIGNED, lane, address, nbytes, store)
+        builder.ret(ir.Constant(i32, -1))
+
+
+def _define_check_global(
+    module: ir.Module, nbytes: int, find: ir.Function, count: ir.Function
+) -> None:
+    """Addresses of global memory, or generic ones. ``mask`` is never empty."""
+    builder = _function(module, check_global_type, check_global_name(nbytes))
+    context, warp, mask, site, store = builder.function.args
+    values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
+    _check_alignment(builder, context, warp, site, mask, values, nbytes, store)
+    consecutive, near_low, near_high = _consecutive(builder, values, mask, nbytes)
+    entry = builder.block
+    scattered = builder.append_basic_block("scattered")
+    bounds = builder.append_basic_block("bounds")
+    builder.cbranch(consecutive, bounds, scattered)
+    builder.position_at_end(scattered)
+    far_low, far_high = _extremes(builder, values, mask, nbytes)
+    scattered_end = builder.block
+    builder.branch(bounds)
+    builder.position_at_end(bounds)
+    low, high = builder.phi(i64), builder.phi(i64)
+    low.add_incoming(near_low, entry)
+    low.add_incoming(far_low, scattered_end)
+    high.add_incoming(near_high, entry)
+    high.add_incoming(far_high, scattered_end)
+    known_low = load(builder, field(builder, site, Site, "low"), i64)
+    known_high = load(builder, field(builder, site, Site, "high"), i64)
+    known = builder.and_(
+        builder.and_(
+            builder.icmp_unsigned(">=", low, known_low),
+            builder.icmp_unsigned("<=", high, known_high),
+        ),
+        builder.icmp_unsigned(">", high, low),  # an address near 2^64 wraps round
+    )
+    with builder.if_then(builder.not_(known), likely=False):
+        size = ir.Constant(i32, nbytes)
+        status = builder.call(find, [context, warp, mask, site, size, store])
+        with builder.if_then(
+            builder.icmp_signed("<", status, ir.Constant(i32, 0)), likely=False
+        ):
+            builder.ret(status)
+    counting = load(builder, field(builder, context, Context, "counting"), i32)
+    kind = load(builder, field(builder, site, Site, "kind"), i64)
+    wanted = builder.and_(
+        builder.icmp_unsigned("!=", counting, ir.Constant(i32, 0)),
+        builder.icmp_unsigned("==", kind, ir.Constant(i64, GLOBAL)),
+    )
+    with builder.if_then(wanted):
+        _count(builder, warp, site, mask, nbytes, consecutive, values, low, high, count)
+    builder.ret(builder.zext(consecutive, i32))
+
+
+def _count(
+    builder: ir.IRBuilder,
+    warp: ir.Value,
+    site: ir.Value,
+    mask: ir.Value,
+    nbytes: int,
+    consecutive: ir.Value,
+    values: ir.Value,
+    low: ir.Value,
+    high: ir.Value,
+    count: ir.Function,
+) -> None:
+    """Add one request, its sectors and the bytes it asked for to the site."""
+    shift = ir.Constant(i64, SECTOR_SHIFT)
+    one = ir.Constant(i64, 1)
+    with builder.if_else(consecutive) as (dense, sparse):
+        with dense:
+            last = builder.lshr(builder.sub(high, one), shift)
+            dense_sectors = builder.add(builder.sub(last, builder.lshr(low, shift)), one)
+            dense_end = builder.block
+        with sparse:
+            # Rising addresses of a full warp, as strides give: count the changes of sector.
+            wide = ir.Constant(addresses_type, [SECTOR_SHIFT] * LANES)
+            sectors = builder.lshr(values, wide)
+            shifted = builder.shuffle_vector(
+                sectors,
+                ir.Constant(addresses_type, ir.Undefined),
+                ir.Constant(sectors_type, [0, *range(LANES - 1)]),
+            )
+            falls = bits_of(builder, builder.icmp_unsigned("<", sectors, shifted))
+            changes = bits_of(builder, builder.icmp_unsigned("!=", sectors, shifted))
+            rising = builder.and_(
+                builder.icmp_unsigned("==", falls, ir.Constant(i32, 0)),
+                builder.icmp_signed("==", mask, ir.Constant(i32, -1)),
+            )
+            with builder.if_else(rising) as (sorted_, unsorted):
+                with sorted_:
+                    rising_count = builder.add(
+                        builder.zext(count_lanes(builder, changes), i64), one
+                    )
+                    sorted_end = builder.block
+                with unsorted:
+                    any_count = builder.call(count, [warp, mask])
+                    unsorted_end = builder.block
+            sparse_sectors = builder.phi(i64)
+            sparse_sectors.add_incoming(rising_count, sorted_end)
+            sparse_sectors.add_incoming(any_count, unsorted_end)
+            sparse_end = builder.block
+    total = builder.phi(i64)
+    total.add_incoming(dense_sectors, dense_end)
+    total.add_incoming(sparse_sectors, sparse_end)
+    asked = builder.mul(builder.zext(count_lanes(builder, mask), i64), ir.Constant(i64, nbytes))
+    for name, amount in (("requests", one), ("sectors", total), ("bytes", asked)):
+        where = field(builder, site, Site, name)
+        builder.store(builder.add(load(builder, where, i64), amount), where)
+
+
+def _define_check_window(module: ir.Module, nbytes: int) -> None:
+    """Offsets into shared or local memory of ``limit`` bytes. ``mask`` is never empty."""
+    builder = _function(module, check_window_type, check_window_name(nbytes))
+    context, warp, mask, site, limit, store = builder.function.args
+    values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
+    _check_alignment(builder, context, warp, site, mask, values, nbytes, store)
+    consecutive, _, _ = _consecutive(builder, values, mask, nbytes)
+    fits = builder.icmp_unsigned(">=", limit, ir.Constant(i64, nbytes))
+    room = builder.select(fits, builder.sub(limit, ir.Constant(i64, nbytes)), ir.Constant(i64, 0))
+    beyond = builder.icmp_unsigned(">", values, splat(builder, room))
+    too_far = builder.select(fits, bits_of(builder, beyond), ir.Constant(i32, -1))
+    wrong = builder.and_(mask, too_far)
+    with builder.if_then(builder.icmp_unsigned("!=", wrong, ir.Constant(i32, 0)), likely=False):
+        lane = first_lane(builder, wrong)
+        address = builder.extract_element(values, lane)
+        _report(builder, context, warp, site, OUT_OF_BOUNDS, lane, address, nbytes, store)
+        builder.ret(ir.Constant(i32, -1))
+    builder.ret(builder.zext(consecutive, i32))
+
+
+def _element(nbytes: int) -> ir.Type:
+    return {1: i8, 2: i16, 4: i32, 8: i64}[nbytes]
+
+
+def _component(builder: ir.IRBuilder, warp: ir.Value, nbytes: int, index: int) -> ir.Value:
+    return at(builder, field(builder, warp, Warp, "data"), index * nbytes * LANES)
+
+
+def _origin(
+    builder: ir.IRBuilder, values: ir.Value, mask: ir.Value, nbytes: int
+) -> ir.Value:
+    """Where lane 0 would be, given that active lanes are consecutive."""
+    first = first_lane(builder, mask)
+    back = builder.mul(builder.zext(first, i64), ir.Constant(i64, nbytes))
+    return builder.inttoptr(builder.sub(builder.extract_element(values, first), back), pointer)
+
+
+def _define_load(module: ir.Module, nbytes: int, components: int) -> None:
+    """Memory at the warp's addresses to its scratch; lanes outside the mask are left alone."""
+    builder = _function(module, move_type, move_name("load", nbytes, components))
+    warp, mask, consecutive = builder.function.args
+    element = _element(nbytes)
+    vector = ir.VectorType(element, LANES)
+    whole = ir.VectorType(element, LANES * components)
+    values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
+    full = builder.icmp_signed("==", mask, ir.Constant(i32, -1))
+    dense = builder.and_(full, builder.trunc(consecutive, i1))
+    with builder.if_then(dense):
+        source = builder.inttoptr(builder.extract_element(values, ir.Constant(i32, 0)), pointer)
+        everything = load(builder, source, whole, align=nbytes)
+        for index in range(components):
+            picks = ir.Constant(
+                ir.VectorType(i32, LANES), [lane * components + index for lane in range(LANES)]
+            )
+            part = builder.shuffle_vector(everything, ir.Constant(whole, ir.Undefined), picks)
+            builder.store(part, _component(builder, warp, nbytes, index), align=min(nbytes * LANES, 64))
+        builder.ret_void()
+    lanes = lanes_of(builder, mask)
+    if components == 1:
+        with builder.if_then(builder.trunc(consecutive, i1)):
+            name = f"llvm.masked.load.v32i{8 * nbytes}.p0"
+            masked = intrinsic(module, name, vector, [pointer, i32, mask_type, vector])
+            origin = _origin(builder, values, mask, nbytes)
+            zero = ir.Constant(vector, [0] * LANES)
+            got = builder.call(masked, [origin, ir.Constant(i32, nbytes), lanes, zero])
+            builder.store(got, _component(builder, warp, nbytes, 0), align=min(nbytes * LANES, 64))
+            builder.ret_void()
+    pointers = ir.VectorType(pointer, LANES)
+    name = f"llvm.masked.gather.v32i{8 * nbytes}.v32p0"
+    gather = intrinsic(module, name, vector, [pointers, i32, mask_type, vector])
+    for index in range(components):
+        step = ir.Constant(addresses_type, [index * nbytes] * LANES)
+        where = builder.inttoptr(builder.add(values, step), pointers)
+        zero = ir.Constant(vector, [0] * LANES)
+        got = builder.call(gather, [where, ir.Constant(i32, nbytes), lanes, zero])
+        builder.store(got, _component(builder, warp, nbytes, index), align=min(nbytes * LANES, 64))
+    builder.ret_void()
+
+
+def _define_store(module: ir.Module, nbytes: int, components: int) -> None:
+    """The warp's scratch to memory at its addresses, active lanes only, in lane order."""
+    builder = _function(module, move_type, move_name("store", nbytes, components))
+    warp, mask, consecutive = builder.function.args
+    element = _element(nbytes)
+    vector = ir.VectorType(element, LANES)
+    values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
+    parts = [
+        load(builder, _component(builder, warp, nbytes, index), vector, align=min(nbytes * LANES, 64))
+        for index in range(components)
+    ]
+    full = builder.icmp_signed("==", mask, ir.Constant(i32, -1))
+    dense = builder.and_(full, builder.trunc(consecutive, i1))
+    with builder.if_then(dense):
+        target = builder.inttoptr(builder.extract_element(values, ir.Constant(i32, 0)), pointer)
+        builder.store(_interleave(builder, parts), target, align=nbytes)
+        builder.ret_void()
+    lanes = lanes_of(builder, mask)
+    if components == 1:
+        with builder.if_then(builder.trunc(consecutive, i1)):
+            name = f"llvm.masked.store.v32i{8 * nbytes}.p0"
+            masked = intrinsic(module, name, ir.VoidType(), [vector, pointer, i32, mask_type])
+            origin = _origin(builder, values, mask, nbytes)
+            builder.call(masked, [parts[0], origin, ir.Constant(i32, nbytes), lanes])
+            builder.ret_void()
+    pointers = ir.VectorType(pointer, LANES)
+    name = f"llvm.masked.scatter.v32i{8 * nbytes}.v32p0"
+    scatter = intrinsic(module, name, ir.VoidType(), [vector, pointers, i32, mask_type])
+    for index, part in enumerate(parts):
+        step = ir.Constant(addresses_type, [index * nbytes] * LANES)
+        where = builder.inttoptr(builder.add(values, step), pointers)
+        builder.call(scatter, [part, where, ir.Constant(i32, nbytes), lanes])
+    builder.ret_void()
+
+
+def _interleave(builder: ir.IRBuilder, parts: list[ir.Value]) -> ir.Value:
+    """``[component][lane]`` to ``[lane][component]``, by doubling."""
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    even = _interleave(builder, parts[0::2])
+    odd = _interleave(builder, parts[1::2])
+    width = LANES * half
+    order = [i for pair in zip(range(width), range(width, 2 * width), strict=True) for i in pair]
+    return builder.shuffle_vector(
+        even, odd, ir.Constant(ir.VectorType(i32, 2 * width), order)
+    )
+
+
+__all__ = ["CONSTANT", "FAULT", "check_global_name", "check_window_name", "define_access_routines"]

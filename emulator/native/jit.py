@@ -1,0 +1,175 @@
+"""From LLVM IR to machine code, cached on disk by content."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import itertools
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import llvmlite
+import llvmlite.binding as llvm
+from llvmlite import ir
+
+from emulator.native.access import CHECK_SIZES, MOVES, check_global_name, check_window_name
+from emulator.native.access import define_access_routines, move_name
+from emulator.native.scheduler import define_scheduler
+
+SCHEDULER_ENTRIES = ("coalesce_run_blocks", "coalesce_step_block")
+
+
+@dataclass
+class Machine:
+    """This process's JIT: target, and the routines shared by all kernels."""
+
+    jit: llvm.LLJIT
+    target: llvm.TargetMachine
+    routines: dict[str, int]  # name to address
+    trackers: list[object] = field(default_factory=list)  # keep compiled code alive
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@functools.cache
+def machine() -> Machine:
+    """The JIT of this process, made on first use."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = _target_machine()
+    jit = llvm.create_lljit_compiler(_target_machine())
+    names = routine_names()
+    digest = cache_key("routines")
+    code = cached(digest, lambda: compile_object(_routines_module(), target))
+    builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+    for name in names:
+        builder.export_symbol(name)
+    tracker = builder.link(jit, "coalesce_routines")
+    made = Machine(jit, target, {name: tracker[name] for name in names})
+    made.trackers.append(tracker)
+    return made
+
+
+def _target_machine() -> llvm.TargetMachine:
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=2,
+        reloc="pic",
+        codemodel="jitdefault",
+    )
+
+
+def routine_names() -> list[str]:
+    names = [check_global_name(n) for n in CHECK_SIZES]
+    names += [check_window_name(n) for n in CHECK_SIZES]
+    names += [move_name(kind, n, c) for kind in ("load", "store") for n, c in MOVES]
+    return [*names, *SCHEDULER_ENTRIES]
+
+
+def _routines_module() -> ir.Module:
+    module = ir.Module(name="coalesce_routines")
+    define_access_routines(module)
+    define_scheduler(module)
+    return module
+
+
+def compile_object(module: ir.Module, target: llvm.TargetMachine) -> bytes:
+    """Verify, optimise and assemble a module."""
+    module.triple = target.triple
+    parsed = llvm.parse_assembly(str(module))
+    parsed.verify()
+    _optimise(parsed, target)
+    return bytes(target.emit_object(parsed))
+
+
+def _optimise(parsed: llvm.ModuleRef, target: llvm.TargetMachine) -> None:
+    """Only what vector code written by a lowering needs: no loop or inlining passes."""
+    builder = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options(2))
+    passes = llvm.create_new_function_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_new_gvn_pass()
+    passes.add_simplify_cfg_pass()
+    for function in parsed.functions:
+        if not function.is_declaration:
+            passes.run(function, builder)
+
+
+_library_numbers = itertools.count()
+
+
+def link_kernel(code: bytes, symbol: str) -> int:
+    """Load a kernel's object code; the address of its function."""
+    m = machine()
+    with m.lock:
+        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+        for name, address in m.routines.items():
+            builder.import_symbol(name, address)
+        tracker = builder.export_symbol(symbol).link(m.jit, f"kernel{next(_library_numbers)}")
+        m.trackers.append(tracker)
+        return int(tracker[symbol])
+
+
+# --- the cache ----------------------------------------------------------------------------------
+
+
+@functools.cache
+def _own_digest() -> str:
+    """Changes with this package's code, LLVM and the processor: each changes what is compiled."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parent.parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.read_bytes())
+    parts = (llvmlite.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    digest.update(repr(parts).encode())
+    return digest.hexdigest()
+
+
+def cache_key(*parts: str) -> str:
+    digest = hashlib.sha256(_own_digest().encode())
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part.encode())
+    return digest.hexdigest()
+
+
+def cache_directory() -> Path:
+    override = os.environ.get("COALESCE_CACHE")
+    if override:
+        return Path(override) / "emulator"
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "coalesce" / "emulator"
+
+
+def cached(key: str, make: Callable[[], bytes]) -> bytes:
+    """Object code from the cache, or made and kept. Without a writable cache it is just made.
+
+    The digest of the content stands in front of it, so that a damaged entry is made anew.
+    """
+    path = cache_directory() / f"{key}.o"
+    try:
+        stored = path.read_bytes()
+    except OSError:
+        stored = b""
+    if stored and hashlib.sha256(stored[32:]).digest() == stored[:32]:
+        return stored[32:]
+    code = make()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(hashlib.sha256(code).digest() + code)
+        Path(file.name).replace(path)
+    except OSError:
+        return code  # a read-only home: every process compiles for itself
+    return code
+
+
+RunBlocks = ctypes.CFUNCTYPE(
+    ctypes.c_int32,
+    ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p,
+)  # fmt: skip
+StepBlock = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)

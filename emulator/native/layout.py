@@ -1,0 +1,149 @@
+"""The structures that Python and compiled code share.
+
+Compiled code reads fields by byte offset (:func:`field`), so these declarations are the only place
+that says where anything lies.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from llvmlite import ir
+
+LANES = 32
+MAX_BARRIERS = 16
+
+# What a warp's compiled kernel, and the scheduler above it, return.
+DONE, BARRIER, YIELD, FAULT, STUCK = range(5)
+
+# Program counters are block numbers; these bits say why lanes are not running.
+AVOID_BIT = 1 << 28  # let others go first
+BARRIER_BIT = 1 << 30
+EXITED = 0x7FFFFFFF
+
+# Kinds of fault.
+OUT_OF_BOUNDS, MISALIGNED, UNSUPPORTED, TRAP, READ_ONLY = range(1, 6)
+
+# Kinds of memory region.
+GLOBAL, SHARED, LOCAL, CONSTANT = range(4)
+
+u32, u64 = ctypes.c_uint32, ctypes.c_uint64
+
+
+class Context(ctypes.Structure):
+    """One launch."""
+
+    _fields_ = [
+        ("kernel", u64),  # i32 (Context*, Warp*)
+        ("params", u64),
+        ("symbols", u64),  # u64 addresses of module variables, by symbol index
+        ("sites", u64),  # Site by instruction index
+        ("block_counts", u64),  # (warps, lanes) executed, by block number
+        ("regions", u64),  # Region, sorted by address
+        ("region_count", u64),
+        ("grid", u32 * 3),
+        ("block", u32 * 3),
+        ("threads", u32),  # in a block
+        ("warps", u32),
+        ("warp_bytes", u64),
+        ("local_bytes", u64),  # a lane's
+        ("shared_bytes", u64),  # static and dynamic
+        ("dynamic_bytes", u64),
+        ("clock", u64),
+        ("sm_count", u32),
+        ("entry", u32),  # number of the kernel's first block
+        ("counting", u32),
+        ("slice", u32),  # back edges a warp may take before it yields
+        ("fault_kind", u32),
+        ("fault_site", u32),
+        ("fault_lane", u32),
+        ("fault_bytes", u32),
+        ("fault_store", u32),
+        ("fault_address", u64),
+        ("fault_warp", u64),
+    ]
+
+
+class Site(ctypes.Structure):
+    """One memory instruction: the region it last touched, and its counters."""
+
+    _fields_ = [
+        ("low", u64),
+        ("high", u64),
+        ("kind", u64),
+        ("requests", u64),
+        ("sectors", u64),
+        ("bytes", u64),
+        ("writable", u64),
+        ("unused", u64),
+    ]
+
+
+class Region(ctypes.Structure):
+    _fields_ = [("low", u64), ("high", u64), ("kind", u64), ("writable", u64)]
+
+
+class BlockState(ctypes.Structure):
+    """One resident thread block."""
+
+    _fields_ = [
+        ("index", u64),  # linear, x fastest
+        ("ctaid", u32 * 3),
+        ("barriers_used", u32),  # bit i: some lane waits at barrier i
+        ("warps", u64),
+        ("shared", u64),
+        ("local", u64),
+        ("expected", u32 * MAX_BARRIERS),  # threads a barrier waits for; 0: all that live
+        ("arrived", u32 * MAX_BARRIERS),  # threads that arrived without waiting
+    ]
+
+
+class Warp(ctypes.Structure):
+    """One warp: where its lanes are, scratch for memory accesses; its registers follow."""
+
+    _fields_ = [
+        ("block", u64),
+        ("index", u32),
+        ("avoid", u32),  # lanes that should let others go first
+        ("status", u32),
+        ("padding", u32 * 3),
+        ("local", u64),
+        ("padding2", u64 * 3),
+        ("pcs", u32 * LANES),
+        ("barrier", u32 * LANES),
+        ("tid_x", u32 * LANES),
+        ("tid_y", u32 * LANES),
+        ("tid_z", u32 * LANES),
+        ("addresses", u64 * LANES),
+        ("data", ctypes.c_uint8 * (LANES * 32)),  # [component][lane]
+    ]
+
+
+WARP_HEADER_BYTES = (ctypes.sizeof(Warp) + 63) // 64 * 64
+
+i1, i8, i16 = ir.IntType(1), ir.IntType(8), ir.IntType(16)
+i32, i64 = ir.IntType(32), ir.IntType(64)
+pointer = ir.PointerType()
+mask_type = ir.VectorType(i1, LANES)
+
+
+def offset(structure: type[ctypes.Structure], name: str) -> int:
+    return int(getattr(structure, name).offset)
+
+
+def field(
+    builder: ir.IRBuilder, base: ir.Value, structure: type[ctypes.Structure], name: str
+) -> ir.Value:
+    """Pointer to a field of the structure at ``base``."""
+    return at(builder, base, offset(structure, name))
+
+
+def at(builder: ir.IRBuilder, base: ir.Value, byte: int | ir.Value) -> ir.Value:
+    """Pointer ``byte`` bytes past ``base``."""
+    index = ir.Constant(i64, byte) if isinstance(byte, int) else byte
+    return builder.gep(base, [index], source_etype=i8)
+
+
+def load(builder: ir.IRBuilder, where: ir.Value, kind: Any, align: int | None = None) -> ir.Value:
+    return builder.load(where, typ=kind, align=align)

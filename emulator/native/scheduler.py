@@ -1,0 +1,269 @@
+"""The compiled block scheduler: runs the warps of a block round-robin and releases barriers.
+
+``coalesce_run_blocks(ctx, block, first, last, next*)`` takes blocks ``first .. last`` one after the
+other through one resident slot. It returns when all are done, or with the state a block stopped in:
+
+- YIELD: some warp used up its slice (a long or a spinning loop); call ``coalesce_step_block`` again.
+- FAULT: the context says what happened.
+- STUCK: every lane waits at a barrier that the others will never reach.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from emulator.native.access import bits_of, count_lanes, first_lane, intrinsic, loop, splat
+from emulator.native.layout import (
+    BARRIER,
+    BARRIER_BIT,
+    DONE,
+    EXITED,
+    FAULT,
+    LANES,
+    STUCK,
+    WARP_HEADER_BYTES,
+    YIELD,
+    BlockState,
+    Context,
+    Warp,
+    at,
+    field,
+    i8,
+    i32,
+    i64,
+    load,
+    pointer,
+)
+
+lanes32 = ir.VectorType(i32, LANES)
+
+
+def define_scheduler(module: ir.Module) -> None:
+    start = _define_start_block(module)
+    release = _define_release_barriers(module)
+    step = _define_step_block(module, release)
+    _define_run_blocks(module, start, step)
+
+
+def _function(module: ir.Module, result: ir.Type, arguments: list[ir.Type], name: str) -> ir.IRBuilder:
+    function = ir.Function(module, ir.FunctionType(result, arguments), name=name)
+    function.attributes.add("nounwind")
+    return ir.IRBuilder(function.append_basic_block("entry"))
+
+
+def _warp(builder: ir.IRBuilder, context: ir.Value, block: ir.Value, index: ir.Value) -> ir.Value:
+    stride = load(builder, field(builder, context, Context, "warp_bytes"), i64)
+    warps = builder.inttoptr(load(builder, field(builder, block, BlockState, "warps"), i64), pointer)
+    return at(builder, warps, builder.mul(builder.zext(index, i64), stride))
+
+
+def _vector(builder: ir.IRBuilder, warp: ir.Value, name: str) -> ir.Value:
+    return load(builder, field(builder, warp, Warp, name), lanes32, 64)
+
+
+def _constant(value: int) -> ir.Constant:
+    return ir.Constant(lanes32, [value] * LANES)
+
+
+def _define_start_block(module: ir.Module) -> ir.Function:
+    """``void start(ctx, block, index)``: thread and block indices, program counters, registers."""
+    builder = _function(module, ir.VoidType(), [pointer, pointer, i64], "coalesce_start_block")
+    context, block, index = builder.function.args
+    grid = [
+        builder.zext(load(builder, at(builder, field(builder, context, Context, "grid"), 4 * d), i32), i64)
+        for d in range(2)
+    ]
+    shape = [
+        load(builder, at(builder, field(builder, context, Context, "block"), 4 * d), i32)
+        for d in range(3)
+    ]
+    x, rest = builder.urem(index, grid[0]), builder.udiv(index, grid[0])
+    y, z = builder.urem(rest, grid[1]), builder.udiv(rest, grid[1])
+    builder.store(index, field(builder, block, BlockState, "index"))
+    for d, value in enumerate((x, y, z)):
+        where = at(builder, field(builder, block, BlockState, "ctaid"), 4 * d)
+        builder.store(builder.trunc(value, i32), where)
+    zero = ir.Constant(i32, 0)
+    builder.store(zero, field(builder, block, BlockState, "barriers_used"))
+    zeros16 = ir.Constant(ir.VectorType(i32, 16), [0] * 16)
+    builder.store(zeros16, field(builder, block, BlockState, "expected"), align=4)
+    builder.store(zeros16, field(builder, block, BlockState, "arrived"), align=4)
+
+    threads = load(builder, field(builder, context, Context, "threads"), i32)
+    entry = load(builder, field(builder, context, Context, "entry"), i32)
+    warps = load(builder, field(builder, context, Context, "warps"), i32)
+    stride = load(builder, field(builder, context, Context, "warp_bytes"), i64)
+    local_bytes = load(builder, field(builder, context, Context, "local_bytes"), i64)
+    local = load(builder, field(builder, block, BlockState, "local"), i64)
+    memset = intrinsic(module, "llvm.memset.p0.i64", ir.VoidType(), [pointer, i8, i64, ir.IntType(1)])
+    with loop(builder, zero, warps) as number:
+        warp = _warp(builder, context, block, number)
+        builder.store(builder.ptrtoint(block, i64), field(builder, warp, Warp, "block"))
+        builder.store(number, field(builder, warp, Warp, "index"))
+        builder.store(zero, field(builder, warp, Warp, "avoid"))
+        builder.store(ir.Constant(i32, YIELD), field(builder, warp, Warp, "status"))
+        lane_bytes = builder.mul(local_bytes, ir.Constant(i64, LANES))
+        mine = builder.add(local, builder.mul(builder.zext(number, i64), lane_bytes))
+        builder.store(mine, field(builder, warp, Warp, "local"))
+        base = builder.mul(number, ir.Constant(i32, LANES))
+        thread = builder.add(splat(builder, base), ir.Constant(lanes32, list(range(LANES))))
+        alive = builder.icmp_unsigned("<", thread, splat(builder, threads))
+        pcs = builder.select(alive, splat(builder, entry), _constant(EXITED))
+        builder.store(pcs, field(builder, warp, Warp, "pcs"), align=64)
+        tid_x = builder.urem(thread, splat(builder, shape[0]))
+        over = builder.udiv(thread, splat(builder, shape[0]))
+        builder.store(tid_x, field(builder, warp, Warp, "tid_x"), align=64)
+        tid_y = builder.urem(over, splat(builder, shape[1]))
+        builder.store(tid_y, field(builder, warp, Warp, "tid_y"), align=64)
+        tid_z = builder.udiv(over, splat(builder, shape[1]))
+        builder.store(tid_z, field(builder, warp, Warp, "tid_z"), align=64)
+        frame = at(builder, warp, WARP_HEADER_BYTES)
+        length = builder.sub(stride, ir.Constant(i64, WARP_HEADER_BYTES))
+        builder.call(memset, [frame, ir.Constant(i8, 0), length, ir.Constant(ir.IntType(1), 0)])
+    builder.ret_void()
+    return builder.function
+
+
+def _waiting_at(builder: ir.IRBuilder, warp: ir.Value, number: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """Lanes of a warp that wait at one barrier, and its lanes that have not exited, as masks."""
+    pcs = _vector(builder, warp, "pcs")
+    live = builder.icmp_unsigned("!=", pcs, _constant(EXITED))
+    held = builder.icmp_unsigned("!=", builder.and_(pcs, _constant(BARRIER_BIT)), _constant(0))
+    here = builder.icmp_unsigned("==", _vector(builder, warp, "barrier"), splat(builder, number))
+    waiting = builder.and_(builder.and_(live, held), here)
+    return bits_of(builder, waiting), bits_of(builder, live)
+
+
+def _define_release_barriers(module: ir.Module) -> ir.Function:
+    """``i32 release(ctx, block)``: let go every barrier whose threads are all there; how many."""
+    builder = _function(module, i32, [pointer, pointer], "coalesce_release_barriers")
+    context, block = builder.function.args
+    zero, one = ir.Constant(i32, 0), ir.Constant(i32, 1)
+    warps = load(builder, field(builder, context, Context, "warps"), i32)
+    used_at = field(builder, block, BlockState, "barriers_used")
+    released = builder.alloca(i32)
+    left = builder.alloca(i32)
+    arrived = builder.alloca(i32)
+    living = builder.alloca(i32)
+    builder.store(zero, released)
+    builder.store(load(builder, used_at, i32), left)
+    head = builder.append_basic_block("barriers")
+    body = builder.append_basic_block("barrier")
+    after = builder.append_basic_block("done")
+    builder.branch(head)
+    builder.position_at_end(head)
+    remaining = load(builder, left, i32)
+    builder.cbranch(builder.icmp_unsigned("!=", remaining, zero), body, after)
+    builder.position_at_end(body)
+    number = first_lane(builder, remaining)
+    builder.store(builder.and_(remaining, builder.sub(remaining, one)), left)
+    byte = builder.mul(builder.zext(number, i64), ir.Constant(i64, 4))
+    expected_at = at(builder, field(builder, block, BlockState, "expected"), byte)
+    arrived_at = at(builder, field(builder, block, BlockState, "arrived"), byte)
+    builder.store(load(builder, arrived_at, i32), arrived)
+    builder.store(zero, living)
+    with loop(builder, zero, warps) as index:
+        warp = _warp(builder, context, block, index)
+        waiting, live = _waiting_at(builder, warp, number)
+        for total, lanes in ((arrived, waiting), (living, live)):
+            builder.store(
+                builder.add(load(builder, total, i32), count_lanes(builder, lanes)), total
+            )
+    expected = load(builder, expected_at, i32)
+    goal = builder.select(
+        builder.icmp_unsigned("==", expected, zero), load(builder, living, i32), expected
+    )
+    with builder.if_then(builder.icmp_unsigned(">=", load(builder, arrived, i32), goal)):
+        with loop(builder, zero, warps) as index:
+            warp = _warp(builder, context, block, index)
+            waiting, _ = _waiting_at(builder, warp, number)
+            with builder.if_then(builder.icmp_unsigned("!=", waiting, zero)):
+                pcs = _vector(builder, warp, "pcs")
+                free = builder.and_(pcs, _constant(~BARRIER_BIT & 0xFFFFFFFF))
+                lanes = builder.bitcast(waiting, ir.VectorType(ir.IntType(1), LANES))
+                kept = builder.select(lanes, free, pcs)
+                builder.store(kept, field(builder, warp, Warp, "pcs"), align=64)
+                builder.store(ir.Constant(i32, YIELD), field(builder, warp, Warp, "status"))
+        builder.store(zero, expected_at)
+        builder.store(zero, arrived_at)
+        bit = builder.shl(one, number)
+        used = load(builder, used_at, i32)
+        builder.store(builder.and_(used, builder.not_(bit)), used_at)
+        builder.store(builder.add(load(builder, released, i32), one), released)
+    builder.branch(head)
+    builder.position_at_end(after)
+    builder.ret(load(builder, released, i32))
+    return builder.function
+
+
+class _FunctionPointer:
+    """A kernel's address as something llvmlite's ``call`` takes: opaque pointers have no type."""
+
+    function_type = ir.FunctionType(i32, [pointer, pointer])
+
+    def __init__(self, value: ir.Value) -> None:
+        self.type = value.type
+        self.get_reference = value.get_reference
+
+
+def _define_step_block(module: ir.Module, release: ir.Function) -> ir.Function:
+    """``i32 step(ctx, block)``: rounds over the block's warps until it is done or must stop."""
+    builder = _function(module, i32, [pointer, pointer], "coalesce_step_block")
+    context, block = builder.function.args
+    zero = ir.Constant(i32, 0)
+    warps = load(builder, field(builder, context, Context, "warps"), i32)
+    address = load(builder, field(builder, context, Context, "kernel"), i64)
+    kernel = _FunctionPointer(builder.inttoptr(address, pointer))
+    unfinished = builder.alloca(i32)
+    yielded = builder.alloca(i32)
+    round_ = builder.append_basic_block("round")
+    builder.branch(round_)
+    builder.position_at_end(round_)
+    builder.store(zero, unfinished)
+    builder.store(zero, yielded)
+    with loop(builder, zero, warps) as index:
+        warp = _warp(builder, context, block, index)
+        status_at = field(builder, warp, Warp, "status")
+        ready = builder.icmp_unsigned("==", load(builder, status_at, i32), ir.Constant(i32, YIELD))
+        with builder.if_then(ready):
+            status = builder.call(kernel, [context, warp])
+            fault = builder.icmp_unsigned("==", status, ir.Constant(i32, FAULT))
+            with builder.if_then(fault, likely=False):
+                builder.ret(ir.Constant(i32, FAULT))
+            builder.store(status, status_at)
+            again = builder.icmp_unsigned("==", status, ir.Constant(i32, YIELD))
+            flag = builder.or_(load(builder, yielded, i32), builder.zext(again, i32))
+            builder.store(flag, yielded)
+        now = load(builder, status_at, i32)
+        open_ = builder.icmp_unsigned("!=", now, ir.Constant(i32, DONE))
+        flag = builder.or_(load(builder, unfinished, i32), builder.zext(open_, i32))
+        builder.store(flag, unfinished)
+    finished = builder.icmp_unsigned("==", load(builder, unfinished, i32), zero)
+    with builder.if_then(finished):
+        builder.ret(ir.Constant(i32, DONE))
+    released = builder.call(release, [context, block])
+    with builder.if_then(builder.icmp_unsigned("!=", load(builder, yielded, i32), zero)):
+        builder.ret(ir.Constant(i32, YIELD))
+    with builder.if_then(builder.icmp_unsigned("==", released, zero), likely=False):
+        builder.ret(ir.Constant(i32, STUCK))
+    builder.branch(round_)
+    return builder.function
+
+
+def _define_run_blocks(module: ir.Module, start: ir.Function, step: ir.Function) -> None:
+    builder = _function(
+        module, i32, [pointer, pointer, i64, i64, pointer], "coalesce_run_blocks"
+    )
+    context, block, first, last, following = builder.function.args
+    builder.store(first, following)
+    with loop(builder, first, last) as index:
+        builder.call(start, [context, block, index])
+        builder.store(builder.add(index, ir.Constant(i64, 1)), following)
+        status = builder.call(step, [context, block])
+        stopped = builder.icmp_unsigned("!=", status, ir.Constant(i32, DONE))
+        with builder.if_then(stopped, likely=False):
+            builder.ret(status)
+    builder.ret(ir.Constant(i32, DONE))
+
+
+__all__ = ["BARRIER", "define_scheduler"]
