@@ -16,7 +16,7 @@ PYTHON := $(or $(PYTHON),python3)
 VENV := .venv/bin/python
 # Options for JupyterLab:  make start ARGS="--no-browser --port 8890"
 ARGS ?=
-# Processes that run the tests: one a core, unless said otherwise.
+# Processes that run the tests: one for each core, unless said otherwise.
 JOBS ?= logical
 ROOT_USER := $(if $(filter 0,$(shell id -u)),--allow-root)
 
@@ -40,7 +40,8 @@ setup:
 	@$(PYTHON) tools/set_up.py
 
 start: setup
-	@$(VENV) -m jupyterlab $(ROOT_USER) --ServerApp.root_dir="$(CURDIR)" $(ARGS) notebooks/00_start_here.ipynb
+	@$(VENV) -m jupyterlab $(ROOT_USER) --log-level=WARN --ServerApp.root_dir="$(CURDIR)" \
+		--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 test: lint types generated unit
 
@@ -68,6 +69,7 @@ generate: setup
 
 constraints: setup
 	$(VENV) tools/resolve_constraints.py
+	$(VENV) tools/conda_environment.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,11 +1,13 @@
 """Write environment.yml from pyproject.toml: `make generate`. With --check, only compare.
 
 conda provides Python; everything else comes from PyPI at the versions in constraints.txt, as in
-.venv. The file lists pyproject.toml's dependencies one by one so that a reader sees what comes.
+.venv. The file lists pyproject.toml's dependencies one by one so that a reader sees what comes;
+those that constraints.txt pins for each CUDA version apart, which pip does not read, at their pin.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -24,8 +26,8 @@ HEADER = """\
 """
 
 
-def environment(pyproject: dict[str, object]) -> str:
-    """Text of environment.yml."""
+def environment(pyproject: dict[str, object], constraints: str) -> str:
+    """Text of environment.yml, from a parsed pyproject.toml and the text of constraints.txt."""
     project = pyproject["project"]
     assert isinstance(project, dict)
     extras = project["optional-dependencies"]
@@ -33,6 +35,8 @@ def environment(pyproject: dict[str, object]) -> str:
     for extra in EXTRAS:
         requirements += extras[extra]
     names = {line.split(">")[0]: line for line in requirements}  # an extra's bound is the narrower
+    for name, version in re.findall(rf"^(\S+)==(\S+) ; extra == '{EXTRAS[0]}'$", constraints, re.M):
+        names[name] = f"{name}=={version}"
     lines = [
         "name: coalesce",
         "channels:",
@@ -51,7 +55,10 @@ def environment(pyproject: dict[str, object]) -> str:
 
 def main() -> int:
     """Write the file, or with --check say whether it is current."""
-    wanted = environment(tomllib.loads((ROOT / "pyproject.toml").read_text()))
+    wanted = environment(
+        tomllib.loads((ROOT / "pyproject.toml").read_text()),
+        (ROOT / "constraints.txt").read_text(),
+    )
     path = ROOT / "environment.yml"
     if sys.argv[1:] == ["--check"]:
         if path.exists() and path.read_text() == wanted:

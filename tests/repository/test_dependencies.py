@@ -120,8 +120,11 @@ def test_a_package_that_differs_between_cuda_versions_is_pinned_for_each() -> No
     ]
 
 
-def test_environment_yml_is_what_pyproject_says(repository: Path, project: dict[str, Any]) -> None:
-    assert (repository / "environment.yml").read_text() == conda_environment.environment(project)
+def test_environment_yml_is_what_pyproject_says(
+    repository: Path, project: dict[str, Any], constraints: str
+) -> None:
+    wanted = conda_environment.environment(project, constraints)
+    assert (repository / "environment.yml").read_text() == wanted
     check = [sys.executable, repository / "tools/conda_environment.py", "--check"]
     assert subprocess.run(check, check=False).returncode == 0
 
@@ -136,4 +139,5 @@ def test_environment_yml_names_every_dependency_a_reader_without_a_gpu_needs(
         core |= {Requirement(line).name for line in extras[extra]}
     assert core <= set(re.findall(r'^ +- "([\w.-]+)', text, re.MULTILINE))
     assert "--constraint constraints.txt" in text
+    assert re.search(r'"cuda-bindings==13\.', text), "pip reads no pin that is marked with an extra"
     assert "Generated" in text.splitlines()[0]
