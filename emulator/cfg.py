@@ -20,6 +20,7 @@ from emulator.ptx.syntax import Address, Operand, Pair, Vector
 
 ENDS = {"bra", "ret", "exit", "trap", "call", "brx"}
 WAITS = {"bar", "barrier"}  # a block ends after them: the warp resumes at the next one
+READS_ITS_FIRST = {"bar", "barrier", "nanosleep", "brx", "call", "red"}
 MAYBE_SPINS = {"atom", "nanosleep", "red"}  # a loop that holds one may wait for another lane
 
 
@@ -59,6 +60,7 @@ class Graph:
 
 
 def waits(instruction: Instruction) -> bool:
+    """Whether a warp stops here until others come."""
     return instruction.opcode in WAITS and "arrive" not in instruction.modifiers
 
 
@@ -208,14 +210,18 @@ def read_registers(instruction: Instruction) -> list[str]:
     if instruction.predicate is not None:
         found.append(instruction.predicate.register)
     for index, operand in enumerate((*instruction.operands, *instruction.arguments)):
-        if index == 0 and not isinstance(operand, Address) and instruction.predicate is None:
-            if instruction.opcode not in ("bar", "barrier", "nanosleep", "brx", "call", "red"):
-                continue
-        add(operand)
+        is_destination = (
+            index == 0
+            and not isinstance(operand, Address)
+            and instruction.opcode not in READS_ITS_FIRST
+        )
+        if not is_destination or instruction.predicate is not None:
+            add(operand)
     return found
 
 
 def written_registers(instruction: Instruction) -> list[str]:
+    """Registers an instruction sets."""
     if not instruction.operands:
         return []
     first = instruction.operands[0]

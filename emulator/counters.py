@@ -36,6 +36,7 @@ def sectors(direction: str) -> str:
 
 
 def sectors_per_request(direction: str) -> str:
+    """Sectors a request, on average."""
     return f"l1tex__average_t_sectors_per_request_pipe_lsu_mem_global_op_{direction}.ratio"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NoReturn
 
+from emulator import cfg
 from emulator.errors import DeviceFault, UnsupportedInstruction
 from emulator.memory import DeviceMemory, distance
 from emulator.module import SourceLine
@@ -195,9 +196,9 @@ def _waiting(warp: Warp) -> bool:
 
 def _barrier_before(launch: Launch, number: int) -> Instruction | None:
     for block in launch.kernel.graph.blocks:
-        if block.falls_to is not None and block.falls_to.number == number and block.body:
-            if block.body[-1].opcode in ("bar", "barrier"):
-                return block.body[-1]
+        resumes = block.falls_to is not None and block.falls_to.number == number
+        if resumes and block.body and block.body[-1].opcode in cfg.WAITS:
+            return block.body[-1]
     return None
 
 

@@ -151,8 +151,8 @@ def check_launch(
         )
     if len(params) != kernel.parameter_bytes:
         raise LaunchError(
-            f"{kernel.name}: a parameter block of {len(params)} bytes; its {len(kernel.parameters)} "
-            f"parameters take {kernel.parameter_bytes}"
+            f"{kernel.name}: a parameter block of {len(params)} bytes; "
+            f"its {len(kernel.parameters)} parameters take {kernel.parameter_bytes}"
         )
 
 
@@ -187,9 +187,11 @@ def _prepare(
     block_counts = np.zeros((len(kernel.graph.blocks) + 1, 2), dtype=np.uint64)
     # the compiled code adds to aligned pairs
     if block_counts.ctypes.data % 16:
-        block_counts = np.zeros((len(kernel.graph.blocks) + 2, 2), dtype=np.uint64).reshape(-1)[
-            1:-1
-        ].reshape(-1, 2)
+        block_counts = (
+            np.zeros((len(kernel.graph.blocks) + 2, 2), dtype=np.uint64)
+            .reshape(-1)[1:-1]
+            .reshape(-1, 2)
+        )
     context.block_counts = block_counts.ctypes.data
     names = tuple(argument_names or (p.name for p in kernel.parameters))
     return Launch(
@@ -260,13 +262,13 @@ class _Runner:
                 if not self._goes_on(status):
                     waiting.remove(slot)
                     idle.append(slot)
-            if timeout_s is not None and time.monotonic() - started > timeout_s:
-                if following.value < total or waiting:
-                    raise LaunchTimeout(
-                        f"{self.launch.kernel.name} was stopped after {timeout_s:g} s: "
-                        f"{following.value - len(waiting)} of {total} blocks had finished. "
-                        + where_warps_are(self.launch, waiting)
-                    )
+            unfinished = following.value < total or waiting
+            if unfinished and timeout_s is not None and time.monotonic() - started > timeout_s:
+                raise LaunchTimeout(
+                    f"{self.launch.kernel.name} was stopped after {timeout_s:g} s: "
+                    f"{following.value - len(waiting)} of {total} blocks had finished. "
+                    + where_warps_are(self.launch, waiting)
+                )
 
     def _goes_on(self, status: int) -> bool:
         if status == FAULT:
@@ -294,8 +296,23 @@ class _Runner:
         state.shared = shared.address
         state.local = local.address if local else 0
         slot = Slot(state, storage, shared, local)
+        self._number_threads(slot)
         self.launch.slots.append(slot)
         return slot
+
+    def _number_threads(self, slot: Slot) -> None:
+        """What is the same for every block that will run in the slot."""
+        x, y, _ = self.launch.block
+        for index in range(self.context.warps):
+            warp = slot.warp(self.launch, index)
+            warp.block = ctypes.addressof(slot.state)
+            warp.index = index
+            warp.local = slot.state.local + index * 32 * self.context.local_bytes
+            linear = np.arange(index * 32, index * 32 + 32)
+            for name, axis in (
+                ("tid_x", linear % x), ("tid_y", linear // x % y), ("tid_z", linear // (x * y))
+            ):  # fmt: skip
+                np.frombuffer(getattr(warp, name), dtype=np.uint32)[:] = axis
 
     def _refresh_regions(self) -> None:
         """The table of what a kernel may touch."""

@@ -70,12 +70,12 @@ def _bytes_in_flight(report: Report, launch: Launch, resident: int, busy_sms: in
     Loads that follow one another on one source line (an unrolled loop, a vector) are in flight
     together; a warp has at least one request of its mean size.
     """
-    asked = report.counters[counters.bytes_asked("ld")] + report.counters[
-        counters.bytes_asked("st")
-    ]
+    asked = (
+        report.counters[counters.bytes_asked("ld")] + report.counters[counters.bytes_asked("st")]
+    )
     requests = report.counters[counters.requests("ld")] + report.counters[counters.requests("st")]
     if not requests:
         return 0.0
     x, y, z = launch.grid
     blocks = min(x * y * z, resident * busy_sms)
-    return blocks * launch.context.warps * asked / requests
+    return float(blocks * launch.context.warps) * asked / requests

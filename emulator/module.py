@@ -43,6 +43,8 @@ class Parameter:
 
 @dataclass(frozen=True)
 class SourceLine:
+    """A line of the source a kernel was compiled from."""
+
     file: str
     line: int
     text: str

@@ -101,6 +101,7 @@ def no_effect(lower: WarpLowering, inst: Instruction) -> None:
 
 
 def trap(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
+    """``trap``: ends the launch."""
     lower = kernel.lower
     lower.fault(TRAP, lower.active(inst))
     lower.store_registers()
@@ -123,7 +124,6 @@ def call(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     callee = callee_block.function
     if block.falls_to is None or callee_block.number > block.number or callee is block.function:
         raise NotLowered("recursion")
-    caller = block.function
     active = lower.active(inst)
     resume = block.falls_to.number
     where = at(builder, lower.warp, lower.frame.returns[callee.name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from emulator.cfg import Block, Graph
+from emulator.errors import PtxError
 from emulator.lower.registry import HANDLERS, NotLowered
 from emulator.lower.warp import Frame, WarpLowering
 from emulator.native.access import bits_of, count_lanes, lanes_of, splat
@@ -185,6 +186,9 @@ class _KernelLowering:
                 handler(lower, inst)
             except NotLowered:
                 lower.fault(UNSUPPORTED, lower.active(inst))
+            except (IndexError, KeyError, TypeError, ValueError) as error:
+                # handlers take operands as the ISA has them; other text is not PTX
+                raise PtxError(f"PTX line {inst.ptx_line}: malformed: {inst.text}") from error
         if terminator is None:
             if block.falls_to is None:
                 self.leave(block, lower.mask())
@@ -199,9 +203,7 @@ class _KernelLowering:
         """One more warp, and its lanes, came through this block."""
         builder, lower = self.builder, self.lower
         base = load(builder, field(builder, lower.context, Context, "block_counts"), i64)
-        where = builder.inttoptr(
-            builder.add(base, ir.Constant(i64, 16 * block.number)), pointer
-        )
+        where = builder.inttoptr(builder.add(base, ir.Constant(i64, 16 * block.number)), pointer)
         pair = ir.VectorType(i64, 2)
         lanes = builder.zext(count_lanes(builder, lower.mask()), i64)
         step = builder.insert_element(ir.Constant(pair, [1, 0]), lanes, ir.Constant(i32, 1))

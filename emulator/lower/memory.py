@@ -37,6 +37,7 @@ SPACES = ("global", "shared", "local", "const", "param")
 
 
 def space_of(inst: Instruction) -> str:
+    """The state space an access names; "generic" when it names none."""
     for modifier in inst.modifiers:
         name, _, scope = modifier.partition("::")
         if name in SPACES:
@@ -47,11 +48,13 @@ def space_of(inst: Instruction) -> str:
 
 
 def components(operand: Operand) -> tuple[Operand, ...]:
+    """The registers of a vector operand, or the one there is."""
     return operand.items if isinstance(operand, Vector) else (operand,)
 
 
 @instruction("ld", "ldu")
 def ld(lower: WarpLowering, inst: Instruction) -> None:
+    """Memory to registers."""
     target, address = inst.operands[:2]
     if not isinstance(address, Address):
         raise NotLowered(inst.text)
@@ -77,6 +80,7 @@ def ld(lower: WarpLowering, inst: Instruction) -> None:
 
 @instruction("st")
 def st(lower: WarpLowering, inst: Instruction) -> None:
+    """Registers to memory."""
     address, source = inst.operands[:2]
     if not isinstance(address, Address):
         raise NotLowered(inst.text)
@@ -156,6 +160,7 @@ class access:  # noqa: N801  (reads as a verb at its two call sites)
 
 
 def declare(module: ir.Module, kind: ir.FunctionType, name: str) -> ir.Function:
+    """An external routine, declared once a module."""
     existing = module.globals.get(name)
     return existing if existing is not None else ir.Function(module, kind, name=name)
 
@@ -186,10 +191,9 @@ def effective_address(lower: WarpLowering, address: Address, space: str) -> ir.V
 
 def _is_own_parameter(lower: WarpLowering, address: Address) -> bool:
     base = address.base
-    return (
-        isinstance(base, Symbol)
-        and lower.entry_parameter(base.name) is not None
-    ) or (isinstance(base, Register) and lower.ptx_function.is_entry)
+    return (isinstance(base, Symbol) and lower.entry_parameter(base.name) is not None) or (
+        isinstance(base, Register) and lower.ptx_function.is_entry
+    )
 
 
 def _load_parameter(

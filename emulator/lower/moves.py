@@ -53,7 +53,9 @@ def cvta(lower: WarpLowering, inst: Instruction) -> None:
     builder = lower.builder
     kind = inst.type
     value = builder.bitcast(lower.read(source, kind), integers(bits(kind)))
-    space = next((m for m in inst.modifiers if m in ("shared", "local", "global", "const", "param")), None)
+    space = next(
+        (m for m in inst.modifiers if m in ("shared", "local", "global", "const", "param")), None
+    )
     if "shared::cta" in inst.modifiers:
         space = "shared"
     if space is None:

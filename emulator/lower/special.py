@@ -47,9 +47,18 @@ def special_register(lower: WarpLowering, name: str) -> ir.Value:
     if name in ("%smid", "%nsmid", "%gridid"):
         return _placement(lower, name)
     if name in ("%dynamic_smem_size", "%total_smem_size"):
-        where = field(builder, lower.context, Context, "shared_bytes" if "total" in name else "dynamic_bytes")
+        where = field(
+            builder, lower.context, Context, "shared_bytes" if "total" in name else "dynamic_bytes"
+        )
         return splat(builder, builder.trunc(load(builder, where, i64), i32))
-    if name in ("%clock", "%clock_hi", "%clock64", "%globaltimer", "%globaltimer_lo", "%globaltimer_hi"):
+    if name in (
+        "%clock",
+        "%clock_hi",
+        "%clock64",
+        "%globaltimer",
+        "%globaltimer_lo",
+        "%globaltimer_hi",
+    ):
         return _clock(lower, name)
     raise NotLowered(f"special register {name}")
 
@@ -77,6 +86,3 @@ def _clock(lower: WarpLowering, name: str) -> ir.Value:
     if name in ("%clock64", "%globaltimer"):
         return splat(builder, now)
     return splat(builder, builder.trunc(now, i32))
-
-
-

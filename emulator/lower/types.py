@@ -11,14 +11,17 @@ FLOATS = {"f16": ir.HalfType(), "f32": ir.FloatType(), "f64": ir.DoubleType()}
 
 
 def bits(ptx_type: str) -> int:
+    """Width of a type."""
     return TYPE_BITS[ptx_type]
 
 
 def is_signed(ptx_type: str) -> bool:
+    """Whether a type is a signed integer."""
     return ptx_type.startswith("s")
 
 
 def is_float(ptx_type: str) -> bool:
+    """Whether LLVM has the type as a floating-point one."""
     return ptx_type in FLOATS
 
 
@@ -33,4 +36,5 @@ def vector(ptx_type: str) -> ir.VectorType:
 
 
 def integers(width: int) -> ir.VectorType:
+    """Plain bits over the warp."""
     return ir.VectorType(ir.IntType(width), LANES)

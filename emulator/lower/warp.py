@@ -78,9 +78,14 @@ class Frame:
             if not isinstance(target, Symbol) or target.name not in by_name:
                 continue
             callee = by_name[target.name]
-            actuals = [a.name for a in inst.arguments if isinstance(a, Symbol)]
-            pairs = (*zip(actuals, callee.parameters), *zip(inst.returns, callee.returns))
-            for actual, formal in pairs:
+            actuals = [a.name for a in inst.arguments if isinstance(a, Symbol)] + [*inst.returns]
+            formals = [*callee.parameters, *callee.returns]
+            sizes = [function.variables[a].nbytes for a in actuals if a in function.variables]
+            if sizes != [formal.nbytes for formal in formals]:
+                raise PtxError(
+                    f"PTX line {inst.ptx_line}: arguments do not fit {callee.name!r}: {inst.text}"
+                )
+            for actual, formal in zip(actuals, formals, strict=True):
                 place = self.parameters[callee.name, formal.name]
                 self.parameters[function.name, actual] = place
 
@@ -115,10 +120,12 @@ class WarpLowering:
         self.others_at = self.builder.alloca(i32, name="min_other")
         self.fuel_at = self.builder.alloca(i32, name="fuel")
         self.params = builder_pointer(
-            self.builder, load(self.builder, field(self.builder, self.context, Context, "params"), i64)
+            self.builder,
+            load(self.builder, field(self.builder, self.context, Context, "params"), i64),
         )
         self.sites = builder_pointer(
-            self.builder, load(self.builder, field(self.builder, self.context, Context, "sites"), i64)
+            self.builder,
+            load(self.builder, field(self.builder, self.context, Context, "sites"), i64),
         )
         self.ptx_function = entry
         self.values: dict[str, ir.Value] = {}

@@ -53,18 +53,22 @@ move_type = ir.FunctionType(ir.VoidType(), [pointer, i32, i32])
 
 
 def check_global_name(nbytes: int) -> str:
+    """Name of the check for ``nbytes`` a lane in global memory."""
     return f"coalesce_check_global_{nbytes}"
 
 
 def check_window_name(nbytes: int) -> str:
+    """Name of the check for ``nbytes`` a lane in shared or local memory."""
     return f"coalesce_check_window_{nbytes}"
 
 
 def move_name(kind: str, nbytes: int, count: int) -> str:
+    """Name of the routine that moves ``count`` elements a lane."""
     return f"coalesce_{kind}_{nbytes}x{count}"
 
 
 def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int = LANES) -> ir.Value:
+    """One value in every lane."""
     vector = ir.VectorType(value.type, lanes)
     one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(i32, 0))
     zeros = ir.Constant(ir.VectorType(i32, lanes), [0] * lanes)
@@ -74,6 +78,7 @@ def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int = LANES) -> ir.Valu
 def intrinsic(
     module: ir.Module, name: str, result: ir.Type, arguments: list[ir.Type]
 ) -> ir.Function:
+    """An LLVM intrinsic, declared once a module."""
     existing = module.globals.get(name)
     if isinstance(existing, ir.Function):
         return existing
@@ -86,20 +91,24 @@ def lanes_of(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
 
 
 def bits_of(builder: ir.IRBuilder, lanes: ir.Value) -> ir.Value:
+    """``<32 x i1>`` as an i32 mask."""
     return builder.bitcast(lanes, i32)
 
 
 def first_lane(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
+    """Number of the lowest lane set."""
     cttz = intrinsic(builder.module, "llvm.cttz.i32", i32, [i32, i1])
     return builder.call(cttz, [mask, ir.Constant(i1, 0)])
 
 
 def last_lane(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
+    """Number of the highest lane set."""
     ctlz = intrinsic(builder.module, "llvm.ctlz.i32", i32, [i32, i1])
     return builder.sub(ir.Constant(i32, 31), builder.call(ctlz, [mask, ir.Constant(i1, 0)]))
 
 
 def count_lanes(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
+    """How many lanes are set."""
     ctpop = intrinsic(builder.module, "llvm.ctpop.i32", i32, [i32])
     return builder.call(ctpop, [mask])
 
@@ -125,6 +134,7 @@ def loop(builder: ir.IRBuilder, start: ir.Value, stop: ir.Value) -> Iterator[ir.
 
 
 def define_access_routines(module: ir.Module) -> None:
+    """Define every routine of this file."""
     find = _define_find_regions(module)
     count = _define_count_sectors(module)
     for nbytes in CHECK_SIZES:
@@ -176,13 +186,17 @@ def _define_find_regions(module: ir.Module) -> ir.Function:
     builder = _function(module, kind, "coalesce_find_regions")
     context, warp, mask, site, nbytes, store = builder.function.args
     addresses = field(builder, warp, Warp, "addresses")
-    regions = builder.inttoptr(load(builder, field(builder, context, Context, "regions"), i64), pointer)
+    regions = builder.inttoptr(
+        load(builder, field(builder, context, Context, "regions"), i64), pointer
+    )
     count = load(builder, field(builder, context, Context, "region_count"), i64)
     size = builder.zext(nbytes, i64)
     with loop(builder, ir.Constant(i32, 0), ir.Constant(i32, LANES)) as lane:
         active = builder.and_(builder.lshr(mask, lane), ir.Constant(i32, 1))
         with builder.if_then(builder.icmp_unsigned("!=", active, ir.Constant(i32, 0))):
-            where = at(builder, addresses, builder.mul(builder.zext(lane, i64), ir.Constant(i64, 8)))
+            where = at(
+                builder, addresses, builder.mul(builder.zext(lane, i64), ir.Constant(i64, 8))
+            )
             address = load(builder, where, i64)
             found = _search(builder, regions, count, address)
             low = load(builder, field(builder, found, Region, "low"), i64)
@@ -298,13 +312,16 @@ def _extremes(
     lanes = lanes_of(builder, mask)
     ones = ir.Constant(addresses_type, [(1 << 64) - 1] * LANES)
     zeros = ir.Constant(addresses_type, [0] * LANES)
-    least = intrinsic(
-        builder.module, "llvm.vector.reduce.umin.v32i64", i64, [addresses_type]
-    )
+    least = intrinsic(builder.module, "llvm.vector.reduce.umin.v32i64", i64, [addresses_type])
     most = intrinsic(builder.module, "llvm.vector.reduce.umax.v32i64", i64, [addresses_type])
     low = builder.call(least, [builder.select(lanes, values, ones)])
     high = builder.call(most, [builder.select(lanes, values, zeros)])
     return low, builder.add(high, ir.Constant(i64, nbytes))
+
+
+def _is_multiple(builder: ir.IRBuilder, value: ir.Value, nbytes: int) -> ir.Value:
+    low_bits = builder.and_(value, ir.Constant(i64, nbytes - 1))
+    return builder.icmp_unsigned("==", low_bits, ir.Constant(i64, 0))
 
 
 def _check_alignment(
@@ -336,13 +353,14 @@ def _define_check_global(
     builder = _function(module, check_global_type, check_global_name(nbytes))
     context, warp, mask, site, store = builder.function.args
     values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
-    _check_alignment(builder, context, warp, site, mask, values, nbytes, store)
     consecutive, near_low, near_high = _consecutive(builder, values, mask, nbytes)
-    entry = builder.block
     scattered = builder.append_basic_block("scattered")
     bounds = builder.append_basic_block("bounds")
-    builder.cbranch(consecutive, bounds, scattered)
+    aligned = _is_multiple(builder, near_low, nbytes)
+    entry = builder.block
+    builder.cbranch(builder.and_(consecutive, aligned), bounds, scattered)
     builder.position_at_end(scattered)
+    _check_alignment(builder, context, warp, site, mask, values, nbytes, store)
     far_low, far_high = _extremes(builder, values, mask, nbytes)
     scattered_end = builder.block
     builder.branch(bounds)
@@ -364,9 +382,7 @@ def _define_check_global(
     with builder.if_then(builder.not_(known), likely=False):
         size = ir.Constant(i32, nbytes)
         status = builder.call(find, [context, warp, mask, site, size, store])
-        with builder.if_then(
-            builder.icmp_signed("<", status, ir.Constant(i32, 0)), likely=False
-        ):
+        with builder.if_then(builder.icmp_signed("<", status, ir.Constant(i32, 0)), likely=False):
             builder.ret(status)
     counting = load(builder, field(builder, context, Context, "counting"), i32)
     kind = load(builder, field(builder, site, Site, "kind"), i64)
@@ -441,8 +457,14 @@ def _define_check_window(module: ir.Module, nbytes: int) -> None:
     builder = _function(module, check_window_type, check_window_name(nbytes))
     context, warp, mask, site, limit, store = builder.function.args
     values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
+    consecutive, low, high = _consecutive(builder, values, mask, nbytes)
+    inside = builder.and_(
+        builder.icmp_unsigned("<=", high, limit), builder.icmp_unsigned("<", low, high)
+    )
+    easy = builder.and_(builder.and_(consecutive, inside), _is_multiple(builder, low, nbytes))
+    with builder.if_then(easy):
+        builder.ret(ir.Constant(i32, 1))
     _check_alignment(builder, context, warp, site, mask, values, nbytes, store)
-    consecutive, _, _ = _consecutive(builder, values, mask, nbytes)
     fits = builder.icmp_unsigned(">=", limit, ir.Constant(i64, nbytes))
     room = builder.select(fits, builder.sub(limit, ir.Constant(i64, nbytes)), ir.Constant(i64, 0))
     beyond = builder.icmp_unsigned(">", values, splat(builder, room))
@@ -464,9 +486,7 @@ def _component(builder: ir.IRBuilder, warp: ir.Value, nbytes: int, index: int) -
     return at(builder, field(builder, warp, Warp, "data"), index * nbytes * LANES)
 
 
-def _origin(
-    builder: ir.IRBuilder, values: ir.Value, mask: ir.Value, nbytes: int
-) -> ir.Value:
+def _origin(builder: ir.IRBuilder, values: ir.Value, mask: ir.Value, nbytes: int) -> ir.Value:
     """Where lane 0 would be, given that active lanes are consecutive."""
     first = first_lane(builder, mask)
     back = builder.mul(builder.zext(first, i64), ir.Constant(i64, nbytes))
@@ -491,7 +511,9 @@ def _define_load(module: ir.Module, nbytes: int, components: int) -> None:
                 ir.VectorType(i32, LANES), [lane * components + index for lane in range(LANES)]
             )
             part = builder.shuffle_vector(everything, ir.Constant(whole, ir.Undefined), picks)
-            builder.store(part, _component(builder, warp, nbytes, index), align=min(nbytes * LANES, 64))
+            builder.store(
+                part, _component(builder, warp, nbytes, index), align=min(nbytes * LANES, 64)
+            )
         builder.ret_void()
     lanes = lanes_of(builder, mask)
     if components == 1:
@@ -503,15 +525,7 @@ def _define_load(module: ir.Module, nbytes: int, components: int) -> None:
             got = builder.call(masked, [origin, ir.Constant(i32, nbytes), lanes, zero])
             builder.store(got, _component(builder, warp, nbytes, 0), align=min(nbytes * LANES, 64))
             builder.ret_void()
-    pointers = ir.VectorType(pointer, LANES)
-    name = f"llvm.masked.gather.v32i{8 * nbytes}.v32p0"
-    gather = intrinsic(module, name, vector, [pointers, i32, mask_type, vector])
-    for index in range(components):
-        step = ir.Constant(addresses_type, [index * nbytes] * LANES)
-        where = builder.inttoptr(builder.add(values, step), pointers)
-        zero = ir.Constant(vector, [0] * LANES)
-        got = builder.call(gather, [where, ir.Constant(i32, nbytes), lanes, zero])
-        builder.store(got, _component(builder, warp, nbytes, index), align=min(nbytes * LANES, 64))
+    _each_lane(builder, warp, mask, nbytes, components, store=False)
     builder.ret_void()
 
 
@@ -523,7 +537,9 @@ def _define_store(module: ir.Module, nbytes: int, components: int) -> None:
     vector = ir.VectorType(element, LANES)
     values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
     parts = [
-        load(builder, _component(builder, warp, nbytes, index), vector, align=min(nbytes * LANES, 64))
+        load(
+            builder, _component(builder, warp, nbytes, index), vector, align=min(nbytes * LANES, 64)
+        )
         for index in range(components)
     ]
     full = builder.icmp_signed("==", mask, ir.Constant(i32, -1))
@@ -540,14 +556,67 @@ def _define_store(module: ir.Module, nbytes: int, components: int) -> None:
             origin = _origin(builder, values, mask, nbytes)
             builder.call(masked, [parts[0], origin, ir.Constant(i32, nbytes), lanes])
             builder.ret_void()
-    pointers = ir.VectorType(pointer, LANES)
-    name = f"llvm.masked.scatter.v32i{8 * nbytes}.v32p0"
-    scatter = intrinsic(module, name, ir.VoidType(), [vector, pointers, i32, mask_type])
-    for index, part in enumerate(parts):
-        step = ir.Constant(addresses_type, [index * nbytes] * LANES)
-        where = builder.inttoptr(builder.add(values, step), pointers)
-        builder.call(scatter, [part, where, ir.Constant(i32, nbytes), lanes])
+    _each_lane(builder, warp, mask, nbytes, components, store=True)
     builder.ret_void()
+
+
+def _each_lane(
+    builder: ir.IRBuilder,
+    warp: ir.Value,
+    mask: ir.Value,
+    nbytes: int,
+    components: int,
+    *,
+    store: bool,
+) -> None:
+    """Move scattered lanes one by one, lowest first: faster than most CPUs' gather and scatter."""
+    element = _element(nbytes)
+    addresses = field(builder, warp, Warp, "addresses")
+
+    def move(lane: ir.Value) -> None:
+        address_at = at(builder, addresses, builder.mul(lane, ir.Constant(i64, 8)))
+        memory = builder.inttoptr(load(builder, address_at, i64), pointer)
+        for index in range(components):
+            scratch = at(
+                builder,
+                _component(builder, warp, nbytes, index),
+                builder.mul(lane, ir.Constant(i64, nbytes)),
+            )
+            there = at(builder, memory, index * nbytes)
+            source, target = (scratch, there) if store else (there, scratch)
+            builder.store(load(builder, source, element, 1), target, align=1)
+
+    full = builder.icmp_signed("==", mask, ir.Constant(i32, -1))
+    with builder.if_else(full) as (everybody, some):
+        with everybody:
+            if components == 1:
+                for lane in range(LANES):
+                    move(ir.Constant(i64, lane))
+            else:
+                with loop(builder, ir.Constant(i64, 0), ir.Constant(i64, LANES)) as each:
+                    move(each)
+        with some, set_bits(builder, mask) as lane32:
+            move(builder.zext(lane32, i64))
+
+
+@contextmanager
+def set_bits(builder: ir.IRBuilder, mask: ir.Value) -> Iterator[ir.Value]:
+    """``for lane in`` the set bits of an i32, lowest first."""
+    before = builder.block
+    head = builder.append_basic_block("bits")
+    body = builder.append_basic_block("bit")
+    after = builder.append_basic_block("no_more_bits")
+    builder.branch(head)
+    builder.position_at_end(head)
+    left = builder.phi(i32)
+    left.add_incoming(mask, before)
+    builder.cbranch(builder.icmp_unsigned("!=", left, ir.Constant(i32, 0)), body, after)
+    builder.position_at_end(body)
+    yield first_lane(builder, left)
+    rest = builder.and_(left, builder.sub(left, ir.Constant(i32, 1)))
+    left.add_incoming(rest, builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
 
 
 def _interleave(builder: ir.IRBuilder, parts: list[ir.Value]) -> ir.Value:
@@ -559,9 +628,7 @@ def _interleave(builder: ir.IRBuilder, parts: list[ir.Value]) -> ir.Value:
     odd = _interleave(builder, parts[1::2])
     width = LANES * half
     order = [i for pair in zip(range(width), range(width, 2 * width), strict=True) for i in pair]
-    return builder.shuffle_vector(
-        even, odd, ir.Constant(ir.VectorType(i32, 2 * width), order)
-    )
+    return builder.shuffle_vector(even, odd, ir.Constant(ir.VectorType(i32, 2 * width), order))
 
 
 __all__ = ["CONSTANT", "FAULT", "check_global_name", "check_window_name", "define_access_routines"]

@@ -17,8 +17,14 @@ import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from emulator.native.access import CHECK_SIZES, MOVES, check_global_name, check_window_name
-from emulator.native.access import define_access_routines, move_name
+from emulator.native.access import (
+    CHECK_SIZES,
+    MOVES,
+    check_global_name,
+    check_window_name,
+    define_access_routines,
+    move_name,
+)
 from emulator.native.scheduler import define_scheduler
 
 SCHEDULER_ENTRIES = ("coalesce_run_blocks", "coalesce_step_block")
@@ -65,6 +71,7 @@ def _target_machine() -> llvm.TargetMachine:
 
 
 def routine_names() -> list[str]:
+    """Every routine that kernels or the scheduler need."""
     names = [check_global_name(n) for n in CHECK_SIZES]
     names += [check_window_name(n) for n in CHECK_SIZES]
     names += [move_name(kind, n, c) for kind in ("load", "store") for n, c in MOVES]
@@ -131,6 +138,7 @@ def _own_digest() -> str:
 
 
 def cache_key(*parts: str) -> str:
+    """A digest of what determines a compilation."""
     digest = hashlib.sha256(_own_digest().encode())
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part.encode())
@@ -138,6 +146,7 @@ def cache_key(*parts: str) -> str:
 
 
 def cache_directory() -> Path:
+    """Where compiled code is kept."""
     override = os.environ.get("COALESCE_CACHE")
     if override:
         return Path(override) / "emulator"

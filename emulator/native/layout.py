@@ -81,6 +81,8 @@ class Site(ctypes.Structure):
 
 
 class Region(ctypes.Structure):
+    """A stretch of memory that a kernel may touch."""
+
     _fields_ = [("low", u64), ("high", u64), ("kind", u64), ("writable", u64)]
 
 
@@ -129,6 +131,7 @@ mask_type = ir.VectorType(i1, LANES)
 
 
 def offset(structure: type[ctypes.Structure], name: str) -> int:
+    """Byte offset of a field."""
     return int(getattr(structure, name).offset)
 
 
@@ -146,4 +149,5 @@ def at(builder: ir.IRBuilder, base: ir.Value, byte: int | ir.Value) -> ir.Value:
 
 
 def load(builder: ir.IRBuilder, where: ir.Value, kind: Any, align: int | None = None) -> ir.Value:
+    """A load of ``kind``."""
     return builder.load(where, typ=kind, align=align)

@@ -3,7 +3,7 @@
 ``coalesce_run_blocks(ctx, block, first, last, next*)`` takes blocks ``first .. last`` one after the
 other through one resident slot. It returns when all are done, or with the state a block stopped in:
 
-- YIELD: some warp used up its slice (a long or a spinning loop); call ``coalesce_step_block`` again.
+- YIELD: some warp used up its slice (a long loop, a spinning one): call ``coalesce_step_block``.
 - FAULT: the context says what happened.
 - STUCK: every lane waits at a barrier that the others will never reach.
 """
@@ -39,13 +39,16 @@ lanes32 = ir.VectorType(i32, LANES)
 
 
 def define_scheduler(module: ir.Module) -> None:
+    """Define every routine of this file."""
     start = _define_start_block(module)
     release = _define_release_barriers(module)
     step = _define_step_block(module, release)
     _define_run_blocks(module, start, step)
 
 
-def _function(module: ir.Module, result: ir.Type, arguments: list[ir.Type], name: str) -> ir.IRBuilder:
+def _function(
+    module: ir.Module, result: ir.Type, arguments: list[ir.Type], name: str
+) -> ir.IRBuilder:
     function = ir.Function(module, ir.FunctionType(result, arguments), name=name)
     function.attributes.add("nounwind")
     return ir.IRBuilder(function.append_basic_block("entry"))
@@ -53,7 +56,9 @@ def _function(module: ir.Module, result: ir.Type, arguments: list[ir.Type], name
 
 def _warp(builder: ir.IRBuilder, context: ir.Value, block: ir.Value, index: ir.Value) -> ir.Value:
     stride = load(builder, field(builder, context, Context, "warp_bytes"), i64)
-    warps = builder.inttoptr(load(builder, field(builder, block, BlockState, "warps"), i64), pointer)
+    warps = builder.inttoptr(
+        load(builder, field(builder, block, BlockState, "warps"), i64), pointer
+    )
     return at(builder, warps, builder.mul(builder.zext(index, i64), stride))
 
 
@@ -66,16 +71,17 @@ def _constant(value: int) -> ir.Constant:
 
 
 def _define_start_block(module: ir.Module) -> ir.Function:
-    """``void start(ctx, block, index)``: thread and block indices, program counters, registers."""
+    """``void start(ctx, block, index)``: the block's index, program counters, registers to zero.
+
+    What is the same for all blocks of a slot (thread indices) is set once, when the slot is made.
+    """
     builder = _function(module, ir.VoidType(), [pointer, pointer, i64], "coalesce_start_block")
     context, block, index = builder.function.args
     grid = [
-        builder.zext(load(builder, at(builder, field(builder, context, Context, "grid"), 4 * d), i32), i64)
+        builder.zext(
+            load(builder, at(builder, field(builder, context, Context, "grid"), 4 * d), i32), i64
+        )
         for d in range(2)
-    ]
-    shape = [
-        load(builder, at(builder, field(builder, context, Context, "block"), 4 * d), i32)
-        for d in range(3)
     ]
     x, rest = builder.urem(index, grid[0]), builder.udiv(index, grid[0])
     y, z = builder.urem(rest, grid[1]), builder.udiv(rest, grid[1])
@@ -93,30 +99,18 @@ def _define_start_block(module: ir.Module) -> ir.Function:
     entry = load(builder, field(builder, context, Context, "entry"), i32)
     warps = load(builder, field(builder, context, Context, "warps"), i32)
     stride = load(builder, field(builder, context, Context, "warp_bytes"), i64)
-    local_bytes = load(builder, field(builder, context, Context, "local_bytes"), i64)
-    local = load(builder, field(builder, block, BlockState, "local"), i64)
-    memset = intrinsic(module, "llvm.memset.p0.i64", ir.VoidType(), [pointer, i8, i64, ir.IntType(1)])
+    memset = intrinsic(
+        module, "llvm.memset.p0.i64", ir.VoidType(), [pointer, i8, i64, ir.IntType(1)]
+    )
     with loop(builder, zero, warps) as number:
         warp = _warp(builder, context, block, number)
-        builder.store(builder.ptrtoint(block, i64), field(builder, warp, Warp, "block"))
-        builder.store(number, field(builder, warp, Warp, "index"))
         builder.store(zero, field(builder, warp, Warp, "avoid"))
         builder.store(ir.Constant(i32, YIELD), field(builder, warp, Warp, "status"))
-        lane_bytes = builder.mul(local_bytes, ir.Constant(i64, LANES))
-        mine = builder.add(local, builder.mul(builder.zext(number, i64), lane_bytes))
-        builder.store(mine, field(builder, warp, Warp, "local"))
         base = builder.mul(number, ir.Constant(i32, LANES))
         thread = builder.add(splat(builder, base), ir.Constant(lanes32, list(range(LANES))))
         alive = builder.icmp_unsigned("<", thread, splat(builder, threads))
         pcs = builder.select(alive, splat(builder, entry), _constant(EXITED))
         builder.store(pcs, field(builder, warp, Warp, "pcs"), align=64)
-        tid_x = builder.urem(thread, splat(builder, shape[0]))
-        over = builder.udiv(thread, splat(builder, shape[0]))
-        builder.store(tid_x, field(builder, warp, Warp, "tid_x"), align=64)
-        tid_y = builder.urem(over, splat(builder, shape[1]))
-        builder.store(tid_y, field(builder, warp, Warp, "tid_y"), align=64)
-        tid_z = builder.udiv(over, splat(builder, shape[1]))
-        builder.store(tid_z, field(builder, warp, Warp, "tid_z"), align=64)
         frame = at(builder, warp, WARP_HEADER_BYTES)
         length = builder.sub(stride, ir.Constant(i64, WARP_HEADER_BYTES))
         builder.call(memset, [frame, ir.Constant(i8, 0), length, ir.Constant(ir.IntType(1), 0)])
@@ -124,7 +118,9 @@ def _define_start_block(module: ir.Module) -> ir.Function:
     return builder.function
 
 
-def _waiting_at(builder: ir.IRBuilder, warp: ir.Value, number: ir.Value) -> tuple[ir.Value, ir.Value]:
+def _waiting_at(
+    builder: ir.IRBuilder, warp: ir.Value, number: ir.Value
+) -> tuple[ir.Value, ir.Value]:
     """Lanes of a warp that wait at one barrier, and its lanes that have not exited, as masks."""
     pcs = _vector(builder, warp, "pcs")
     live = builder.icmp_unsigned("!=", pcs, _constant(EXITED))
@@ -251,9 +247,7 @@ def _define_step_block(module: ir.Module, release: ir.Function) -> ir.Function:
 
 
 def _define_run_blocks(module: ir.Module, start: ir.Function, step: ir.Function) -> None:
-    builder = _function(
-        module, i32, [pointer, pointer, i64, i64, pointer], "coalesce_run_blocks"
-    )
+    builder = _function(module, i32, [pointer, pointer, i64, i64, pointer], "coalesce_run_blocks")
     context, block, first, last, following = builder.function.args
     builder.store(first, following)
     with loop(builder, first, last) as index:

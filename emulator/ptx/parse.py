@@ -198,7 +198,7 @@ class _Reader:
 
     def file_directive(self, module: PtxModule) -> None:
         words = self.skip_line()
-        if len(words) < 3 or words[1].kind != "number" or words[2].kind != "string":
+        if len(words) < 3 or not words[1].text.isdecimal() or words[2].kind != "string":
             raise self.error(words[0], 'expected .file NUMBER "NAME"')
         module.files[int(words[1].text)] = words[2].text.strip('"')
 
@@ -228,9 +228,8 @@ class _Reader:
                 kind = word.text[1:]
             elif word.text == ".ptr":
                 self.pointer_attributes()
-            elif word.text in (".v2", ".v4", ".attribute", ".managed"):
-                if word.text != ".managed":
-                    raise self.error(word, "a variable form this reader does not know")
+            elif word.text != ".managed":
+                raise self.error(word, "expected a type, an alignment or a name")
         if not kind:
             raise self.error(self.peek(), "expected a type such as .b8")
         found = []
@@ -401,15 +400,15 @@ class _Reader:
 
     def loc_directive(self) -> None:
         words = self.skip_line()
-        if len(words) < 3 or words[1].kind != "number" or words[2].kind != "number":
+        if len(words) < 3 or not (words[1].text.isdecimal() and words[2].text.isdecimal()):
             raise self.error(words[0], "expected .loc FILE LINE COLUMN")
         line = int(words[2].text)
         texts = [word.text for word in words]
         inlined_at = None
         if "inlined_at" in texts:
-            after = [w for w in words[texts.index("inlined_at") + 1 :] if w.kind == "number"]
+            after = [int(t) for t in texts[texts.index("inlined_at") + 1 :] if t.isdecimal()]
             if len(after) >= 2:
-                inlined_at = Location(int(after[0].text), int(after[1].text))
+                inlined_at = Location(after[0], after[1])
         if line:  # line 0 is code without a line of its own: it stays with its neighbour's
             self.location = Location(int(words[1].text), line, inlined_at)
 

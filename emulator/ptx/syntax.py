@@ -16,30 +16,40 @@ class Location:
 
 @dataclass(frozen=True)
 class Register:
+    """A register operand."""
+
     name: str  # unique within its function; special registers keep their PTX name
     negated: bool = False  # "!%p1" as an operand
 
 
 @dataclass(frozen=True)
 class Immediate:
+    """A constant operand."""
+
     value: int | float
     bits: int | None = None  # 32 for 0f..., 64 for 0d...: value holds the bit pattern
 
 
 @dataclass(frozen=True)
 class Symbol:
+    """A name: a variable, label or function."""
+
     name: str
     offset: int = 0
 
 
 @dataclass(frozen=True)
 class Address:
+    """``[base+offset]``."""
+
     base: Register | Symbol | Immediate
     offset: int = 0
 
 
 @dataclass(frozen=True)
 class Vector:
+    """``{a, b}``."""
+
     items: tuple[Operand, ...]
 
 
@@ -63,6 +73,8 @@ Operand = Register | Immediate | Symbol | Address | Vector | Pair | Raw
 
 @dataclass(frozen=True)
 class Predicate:
+    """``@p`` or ``@!p`` in front of an instruction."""
+
     register: str
     negated: bool
 
@@ -113,6 +125,8 @@ class Variable:
 
 @dataclass
 class Function:
+    """A kernel or a device function."""
+
     name: str
     is_entry: bool
     parameters: tuple[Variable, ...]
@@ -129,6 +143,8 @@ class Function:
 
 @dataclass
 class PtxModule:
+    """A whole PTX file."""
+
     version: tuple[int, int]
     target: str
     files: dict[int, str]
