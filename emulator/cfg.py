@@ -153,7 +153,7 @@ def _weak_topological_order(blocks: list[Block]) -> list[int]:
     depth = [0] * len(blocks)
     stack: list[int] = []
     count = 0
-    done = len(blocks) + 1
+    done = sys.maxsize
 
     def visit(vertex: int, partition: list[int]) -> int:
         nonlocal count
