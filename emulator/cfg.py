@@ -20,6 +20,7 @@ from emulator.ptx.syntax import Address, Operand, Pair, Vector
 
 ENDS = {"bra", "ret", "exit", "trap", "call", "brx"}
 WAITS = {"bar", "barrier"}  # a block ends after them: the warp resumes at the next one
+TOGETHER = {"shfl", "vote", "match", "redux", "elect"}  # a block starts before them
 READS_ITS_FIRST = {"bar", "barrier", "nanosleep", "brx", "call", "red"}
 MAYBE_SPINS = {"atom", "nanosleep", "red"}  # a loop that holds one may wait for another lane
 
@@ -99,9 +100,16 @@ def _call_order(module: PtxModule, kernel: Function) -> list[Function]:
 def _split(function: Function) -> list[Block]:
     instructions = function.instructions
     starts = {0} | set(function.labels.values())
+    met = False  # lanes that run together since the last of these run together at the next
     for index, instruction in enumerate(instructions):
+        if index in starts:
+            met = False
+        if instruction.opcode in TOGETHER and not met:
+            starts.add(index)
+            met = True
         if instruction.opcode in ENDS or waits(instruction):
             starts.add(index + 1)
+            met = False
     bounds = sorted(s for s in starts if s < len(instructions))
     blocks = [
         Block(function, first, instructions[first:last])

@@ -25,8 +25,11 @@ APPROXIMATE = (
 )
 
 
+DIRECTIONS = {"ld": "ld", "ldu": "ld", "st": "st", "atom": "atom", "red": "red"}
+
+
 def requests(direction: str) -> str:
-    """Warp-level global requests; ``direction`` is "ld" or "st"."""
+    """Warp-level global requests; ``direction`` is one of :data:`DIRECTIONS`' values."""
     return f"l1tex__t_requests_pipe_lsu_mem_global_op_{direction}.sum"
 
 
@@ -59,7 +62,7 @@ def report(launch: Launch) -> Report:
             added = {INSTRUCTIONS: float(warps), THREAD_INSTRUCTIONS: float(lanes)}
             site = launch.sites[kernel.sites[block.function.name, block.first + offset]]
             if site.requests and site.kind == GLOBAL:
-                direction = "st" if inst.opcode == "st" else "ld"
+                direction = DIRECTIONS[inst.opcode]
                 added[requests(direction)] = float(site.requests)
                 added[sectors(direction)] = float(site.sectors)
                 added[bytes_asked(direction)] = float(site.bytes)
@@ -87,7 +90,7 @@ def report(launch: Launch) -> Report:
 
 def _with_ratios(found: dict[str, float]) -> dict[str, float]:
     counters = dict(found)
-    for direction in ("ld", "st"):
+    for direction in DIRECTIONS.values():
         asked = found.get(requests(direction))
         if asked is not None:
             ratio = found[sectors(direction)] / asked if asked else 0.0

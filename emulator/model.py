@@ -58,7 +58,7 @@ def _compulsory_bytes(launch: Launch) -> float:
     sizes: dict[int, int] = {}
     for site, inst in zip(launch.sites, launch.kernel.instructions, strict=False):
         if site.requests and site.kind == GLOBAL:
-            direction = "st" if inst.opcode == "st" else "ld"
+            direction = "ld" if inst.opcode in ("ld", "ldu") else "st"
             touched[direction, site.low] += site.sectors * SECTOR_BYTES
             sizes[site.low] = site.high - site.low
     return sum(min(moved, sizes[low] + SECTOR_BYTES) for (_, low), moved in touched.items())

@@ -4,7 +4,13 @@
 opcode that is not there is refused when it is executed.
 """
 
-from emulator.lower import control, memory, moves  # noqa: F401  (each registers its handlers)
+from emulator.lower import (  # noqa: F401  (each registers its handlers)
+    atomics,
+    control,
+    memory,
+    moves,
+    together,
+)
 from emulator.lower.kernel import lower_kernel
 from emulator.lower.registry import HANDLERS
 

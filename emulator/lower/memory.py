@@ -6,6 +6,10 @@ reads here: memory is sequentially consistent.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 from llvmlite import ir
 
 from emulator.lower.registry import NotLowered, instruction
@@ -69,8 +73,8 @@ def ld(lower: WarpLowering, inst: Instruction) -> None:
     width = bits(inst.type)
     if width < 8 or width > 64:
         raise NotLowered(inst.text)
-    with access(lower, inst, space, address, width // 8, len(items), store=False) as move:
-        move("load")
+    with access(lower, inst, space, address, width // 8, len(items), store=False) as checked:
+        checked.move("load")
     data = field(lower.builder, lower.warp, Warp, "data")
     for index, item in enumerate(items):
         where = at(lower.builder, data, index * width // 8 * LANES)
@@ -93,70 +97,75 @@ def st(lower: WarpLowering, inst: Instruction) -> None:
     if width < 8 or width > 64 or space == "const":
         raise NotLowered(inst.text)
     values = [lower.read(item, f"b{width}") for item in items]
-    with access(lower, inst, space, address, width // 8, len(items), store=True) as move:
+    with access(lower, inst, space, address, width // 8, len(items), store=True) as checked:
         data = field(lower.builder, lower.warp, Warp, "data")
         for index, value in enumerate(values):
             where = at(lower.builder, data, index * width // 8 * LANES)
             lower.builder.store(value, where, align=min(width // 8 * LANES, 64))
-        move("store")
+        checked.move("store")
 
 
-class access:  # noqa: N801  (reads as a verb at its two call sites)
+@dataclass(frozen=True)
+class Accessed:
+    """An access whose addresses have been checked."""
+
+    mask: ir.Value  # the lanes that take part, as an i32
+    move: Callable[[str], None]  # "load" or "store": memory to scratch or back
+
+
+@contextmanager
+def access(
+    lower: WarpLowering,
+    inst: Instruction,
+    space: str,
+    address: Address,
+    nbytes: int,
+    count: int,
+    *,
+    store: bool,
+) -> Iterator[Accessed]:
     """Skip when no lane is active; check the addresses; then let the caller move data."""
+    builder = lower.builder
+    values = effective_address(lower, address, space)
+    mask = lower.active(inst)
+    after = builder.append_basic_block("after")
+    if inst.predicate is not None:
+        some = builder.append_basic_block("some")
+        nobody = builder.icmp_unsigned("==", mask, ir.Constant(i32, 0))
+        builder.cbranch(nobody, after, some)
+        builder.position_at_end(some)
+    where = field(builder, lower.warp, Warp, "addresses")
+    builder.store(values, where, align=64)
+    size = nbytes * count
+    is_store = ir.Constant(i32, int(store))
+    if space in ("shared", "local"):
+        limit = load(builder, field(builder, lower.context, Context, f"{space}_bytes"), i64)
+        check = declare(lower.module, check_window_type, check_window_name(size))
+        arguments = [lower.context, lower.warp, mask, lower.site(), limit, is_store]
+    else:
+        check = declare(lower.module, check_global_type, check_global_name(size))
+        arguments = [lower.context, lower.warp, mask, lower.site(), is_store]
+    status = builder.call(check, arguments)
+    fine = builder.append_basic_block("checked")
+    assert lower.fault_block is not None
+    failed = builder.icmp_signed("<", status, ir.Constant(i32, 0))
+    builder.cbranch(failed, lower.fault_block, fine)
+    builder.position_at_end(fine)
+    consecutive = status
+    if space == "shared":
+        base = splat(builder, lower.shared_base())
+        builder.store(builder.add(values, base), where, align=64)
+    elif space == "local":
+        builder.store(builder.add(values, lower.local_base()), where, align=64)
+        consecutive = ir.Constant(i32, 0)
 
-    def __init__(
-        self, lower: WarpLowering, inst: Instruction, space: str, address: Address,
-        nbytes: int, count: int, *, store: bool,
-    ) -> None:  # fmt: skip
-        self.lower, self.inst, self.space, self.address = lower, inst, space, address
-        self.nbytes, self.count, self.store = nbytes, count, store
+    def move(kind: str) -> None:
+        routine = declare(lower.module, move_type, move_name(kind, nbytes, count))
+        builder.call(routine, [lower.warp, mask, consecutive])
 
-    def __enter__(self):  # type: ignore[no-untyped-def]
-        lower, builder = self.lower, self.lower.builder
-        values = effective_address(lower, self.address, self.space)
-        self.mask = lower.active(self.inst)
-        self.after = builder.append_basic_block("after")
-        if self.inst.predicate is not None:
-            some = builder.append_basic_block("some")
-            nobody = builder.icmp_unsigned("==", self.mask, ir.Constant(i32, 0))
-            builder.cbranch(nobody, self.after, some)
-            builder.position_at_end(some)
-        where = field(builder, lower.warp, Warp, "addresses")
-        builder.store(values, where, align=64)
-        size = self.nbytes * self.count
-        is_store = ir.Constant(i32, int(self.store))
-        if self.space in ("shared", "local"):
-            limit_name = f"{self.space}_bytes"
-            limit = load(builder, field(builder, lower.context, Context, limit_name), i64)
-            check = declare(lower.module, check_window_type, check_window_name(size))
-            arguments = [lower.context, lower.warp, self.mask, lower.site(), limit, is_store]
-        else:
-            check = declare(lower.module, check_global_type, check_global_name(size))
-            arguments = [lower.context, lower.warp, self.mask, lower.site(), is_store]
-        status = builder.call(check, arguments)
-        fine = builder.append_basic_block("checked")
-        assert lower.fault_block is not None
-        failed = builder.icmp_signed("<", status, ir.Constant(i32, 0))
-        builder.cbranch(failed, lower.fault_block, fine)
-        builder.position_at_end(fine)
-        consecutive = status
-        if self.space == "shared":
-            base = splat(builder, lower.shared_base())
-            builder.store(builder.add(values, base), where, align=64)
-        elif self.space == "local":
-            builder.store(builder.add(values, lower.local_base()), where, align=64)
-            consecutive = ir.Constant(i32, 0)
-
-        def move(kind: str) -> None:
-            routine = declare(lower.module, move_type, move_name(kind, self.nbytes, self.count))
-            builder.call(routine, [lower.warp, self.mask, consecutive])
-
-        return move
-
-    def __exit__(self, *_: object) -> None:
-        builder = self.lower.builder
-        builder.branch(self.after)
-        builder.position_at_end(self.after)
+    yield Accessed(mask, move)
+    builder.branch(after)
+    builder.position_at_end(after)
 
 
 def declare(module: ir.Module, kind: ir.FunctionType, name: str) -> ir.Function:

@@ -15,7 +15,7 @@ extern "C" __global__ void nested(const int* x, int* y, int n) {
   if (i >= n) return;
   int v = x[i], r = 0;
   if (v & 1) { if (v & 2) r = 10; else r = 20; }
-  else for (int k = 0; k < (v & 15); k++) { r += k; if (r > 40) break; if (k == 3) continue; r ^= 1; }
+  else for (int k = 0; k < (v & 15); k++) { r += k; if (r > 40) break; if (k != 3) r ^= 1; }
   switch (v & 7) { case 0: r++; break; case 3: r += 100; break; case 5: r -= 7; default: r *= 3; }
   y[i] = r;
 }
