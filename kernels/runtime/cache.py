@@ -1,0 +1,55 @@
+"""Compiled programs on disk, by content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+
+def cache_directory() -> Path:
+    """``$COALESCE_CACHE``, or ``coalesce`` in the user's cache directory."""
+    override = os.environ.get("COALESCE_CACHE")
+    if override:
+        return Path(override)
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "coalesce"
+
+
+def digest(*parts: bytes) -> str:
+    """One hash of several parts, none of which can pass for two."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(len(part).to_bytes(8, "little") + part)
+    return total.hexdigest()
+
+
+def cached(key: str, make: Callable[[], bytes]) -> bytes:
+    """The entry ``key``, made and kept when it is not there or is damaged.
+
+    An entry starts with the hash of what follows. Where the directory cannot be written, nothing is
+    kept, and one warning says so.
+    """
+    path = cache_directory() / "programs" / key
+    try:
+        stored = path.read_bytes()
+    except OSError:
+        stored = b""
+    if stored and hashlib.sha256(stored[32:]).digest() == stored[:32]:
+        return stored[32:]
+    made = make()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(hashlib.sha256(made).digest() + made)
+        Path(file.name).replace(path)
+    except OSError as error:
+        warnings.warn(
+            f"compiled kernels are not kept: cannot write {path.parent} ({error.strerror}). "
+            "Everything works, each process compiles anew; set COALESCE_CACHE to a folder of yours",
+            stacklevel=2,
+        )
+    return made

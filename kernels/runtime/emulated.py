@@ -1,0 +1,168 @@
+"""The software GPU as a device."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import emulator
+from emulator import Arch, Report
+from kernels.runtime.arguments import ArrayInfo, Bound, bind, pack, three
+from kernels.runtime.device import Extent, kernel_of
+from kernels.runtime.errors import ArgumentError
+from kernels.runtime.program import KernelFunction
+from kernels.runtime.timing import Timing
+
+
+class DeviceArray(np.ndarray[Any, np.dtype[Any]]):
+    """An array in the software GPU's memory: a NumPy array whose bytes kernels read and write."""
+
+
+@functools.cache
+def _memory() -> emulator.DeviceMemory:
+    """One memory a process, as one GPU has."""
+    return emulator.DeviceMemory()
+
+
+class EmulatedDevice:
+    """Runs the same programs as a GPU, on the CPU, and counts what the hardware would count."""
+
+    kind = "emulated"
+    xp: Any = np
+
+    def __init__(self, arch: Arch = emulator.H100, *, timeout_s: float | None = None) -> None:
+        self.arch = arch
+        self.name = f"software GPU (models {arch.name})"
+        self.timeout_s = timeout_s
+        self.memory = _memory()
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    def empty(self, shape: Extent, dtype: npt.DTypeLike) -> Any:
+        """An array of bytes 0xFF: what no kernel writes stays NaN, or -1."""
+        extents = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+        kind = np.dtype(dtype)
+        if any(extent < 0 for extent in extents):
+            raise ArgumentError(f"an array cannot have shape {extents}")
+        nbytes = int(np.prod(extents, dtype=np.int64)) * kind.itemsize
+        allocation = self.memory.allocate(nbytes)
+        array = allocation.view().view(kind).reshape(extents).view(DeviceArray)
+        # views keep this array alive, so memory is freed with the last of them
+        weakref.finalize(array, self.memory.free, allocation)
+        return array
+
+    def asarray(self, array: Any) -> Any:
+        """A copy of ``array`` in the software GPU's memory."""
+        if isinstance(array, np.ndarray) and self._is_here(array):
+            return array
+        host = np.asarray(array)
+        there = self.empty(host.shape, host.dtype)
+        there[...] = host
+        return there
+
+    def to_host(self, array: Any) -> npt.NDArray[Any]:
+        """A plain NumPy copy."""
+        return np.array(array, subok=False)
+
+    def _is_here(self, array: npt.NDArray[Any]) -> bool:
+        start = array.ctypes.data
+        return self.memory.base <= start < self.memory.base + self.memory.capacity
+
+    def _inspect(self, value: Any, who: str) -> ArrayInfo | None:
+        if not isinstance(value, np.ndarray) or (
+            value.ndim == 0 and not isinstance(value, DeviceArray)
+        ):
+            if hasattr(value, "__cuda_array_interface__"):
+                raise ArgumentError(f"{who} is an array on a GPU; this is the software GPU")
+            return None
+        if not self._is_here(value):
+            raise ArgumentError(
+                f"{who} is a NumPy array in host memory; device.asarray() copies it to the device"
+            )
+        return ArrayInfo(value.shape, value.dtype, value.flags.c_contiguous, value.ctypes.data)
+
+    def launch(
+        self, kernel: Any, grid: Extent, block: Extent, args: Sequence[Any], shared_bytes: int = 0
+    ) -> None:
+        """Run a kernel to its end."""
+        self._run(kernel, grid, block, args, shared_bytes, counters=False)
+
+    def profile(
+        self, kernel: Any, grid: Extent, block: Extent, args: Sequence[Any], shared_bytes: int = 0
+    ) -> Report:
+        """Run a kernel and count what it does."""
+        return self._run(kernel, grid, block, args, shared_bytes, counters=True)
+
+    def time(
+        self,
+        kernel: Any,
+        grid: Extent,
+        block: Extent,
+        args: Sequence[Any],
+        shared_bytes: int = 0,
+        *,
+        repeat: int = 1,
+        warmup: int = 0,
+    ) -> Timing:
+        """The modelled time: the same every time, so one run is enough."""
+        report = self.profile(kernel, grid, block, args, shared_bytes)
+        assert report.time_us is not None
+        return Timing.of([report.time_us], "modelled")
+
+    def synchronize(self) -> None:
+        """Nothing is ever outstanding here."""
+
+    def _run(
+        self,
+        kernel: Any,
+        grid: Extent,
+        block: Extent,
+        args: Sequence[Any],
+        shared_bytes: int,
+        *,
+        counters: bool,
+    ) -> Report:
+        function = kernel_of(kernel, args)
+        bound = bind(function, args, self._inspect)
+        self._name_arrays(bound)
+        resources = function.resources
+        return emulator.launch(
+            function.code,
+            three("grid", grid, function.name),
+            three("block", block, function.name),
+            pack(function, bound),
+            self.memory,
+            shared_bytes=shared_bytes,
+            counters=counters,
+            arch=self.arch,
+            registers=resources.registers if resources else None,
+            timeout_s=self.timeout_s,
+            argument_names=tuple(p.name for p in function.parameters),
+        )
+
+    def _name_arrays(self, bound: Sequence[Bound]) -> None:
+        """Messages call an array what the kernel's author calls it."""
+        for one in bound:
+            if one.array is not None:
+                allocation = self.memory.nearest(one.array.address)
+                if allocation is not None:
+                    allocation.name = one.parameter.name
+
+
+def check_shape(
+    function: KernelFunction, grid: Extent, block: Extent, shared_bytes: int, arch: Arch
+) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Grid and block as a GPU takes them; raises LaunchError for what none would."""
+    shapes = three("grid", grid, function.name), three("block", block, function.name)
+    resources = function.resources
+    emulator.check_launch(
+        function.code, *shapes, bytes(function.code.parameter_bytes), shared_bytes, arch,
+        resources.registers if resources else None,
+    )  # fmt: skip
+    return shapes

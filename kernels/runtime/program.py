@@ -1,0 +1,204 @@
+"""Programs: device code for both devices, from CUDA C++ or from Numba."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import emulator
+from kernels.runtime import nvrtc
+from kernels.runtime.cache import cached, digest
+from kernels.runtime.cubin import Resources, kernel_resources
+from kernels.runtime.errors import CompileError, UnknownKernel
+from kernels.runtime.signature import Parameter, parameters_of, plain_name
+
+DEFAULT_ARCH = "sm_90"
+IN_MEMORY = "kernel.cu"  # the file name of a source that is not a file
+
+
+class Program:
+    """Compiled device code: PTX for the software GPU, a cubin for a real one.
+
+    ``program["name"]`` is a kernel to launch.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        ptx: str,
+        cubins: Mapping[str, bytes],
+        sources: Mapping[str, str],
+        recipe: Recipe | None = None,
+    ) -> None:
+        self.name = name
+        self.ptx = ptx
+        self.cubins = dict(cubins)
+        self.sources = dict(sources)
+        self.recipe = recipe
+
+    @property
+    def source(self) -> str:
+        """The text of the main source file, "" when there is none."""
+        return next(iter(self.sources.values()), "")
+
+    @functools.cached_property
+    def module(self) -> emulator.Module:
+        """The PTX, read."""
+        module = emulator.Module(self.ptx)
+        # PTX names files as the compiler saw them; messages want them as the reader does.
+        for number, path in list(module.syntax.files.items()):
+            name = Path(path).name
+            if name in self.sources:
+                module.syntax.files[number] = name
+        module.sources.update(self.sources)
+        return module
+
+    @functools.cached_property
+    def resources(self) -> Mapping[str, Resources]:
+        """Registers and local memory by kernel, from any cubin there is."""
+        return kernel_resources(next(iter(self.cubins.values()), b""))
+
+    def cubin(self, arch: str) -> bytes:
+        """Machine code for ``arch`` ("sm_90"), compiling it if it is not there."""
+        if arch not in self.cubins:
+            if self.recipe is None:
+                have = ", ".join(self.cubins) or "none"
+                raise CompileError(f"{self.name} has machine code for {have}, not for {arch}")
+            self.cubins[arch] = self.recipe.compile(arch).cubin
+        return self.cubins[arch]
+
+    @functools.cached_property
+    def kernels(self) -> Mapping[str, KernelFunction]:
+        """The kernels by name."""
+        return {
+            name: KernelFunction(
+                self, name, parameters_of(kernel, self.source), self.resources.get(name)
+            )
+            for name, kernel in self.module.kernels.items()
+        }
+
+    def __getitem__(self, name: str) -> KernelFunction:
+        if name in self.kernels:
+            return self.kernels[name]
+        plain = [k for k in self.kernels if plain_name(k) == name]
+        if len(plain) == 1:
+            return self.kernels[plain[0]]
+        close = difflib.get_close_matches(name, self.kernels, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        have = ", ".join(sorted(self.kernels)) or "none: is there a __global__ function?"
+        raise UnknownKernel(f"{self.name} has no kernel {name!r} (it has: {have}){hint}")
+
+    def __repr__(self) -> str:
+        return f"Program({self.name}: {', '.join(self.kernels)})"
+
+
+class KernelFunction:
+    """One kernel of a program, with what is known of its parameters."""
+
+    def __init__(
+        self,
+        program: Program,
+        name: str,
+        parameters: tuple[Parameter, ...],
+        resources: Resources | None,
+    ) -> None:
+        self.program = program
+        self.name = name
+        self.parameters = parameters
+        self.resources = resources
+
+    @property
+    def code(self) -> emulator.Kernel:
+        """The kernel as the software GPU has it."""
+        return self.program.module[self.name]
+
+    @property
+    def static_shared_bytes(self) -> int:
+        """Shared memory that the kernel declares with a size."""
+        return self.code.static_shared_bytes
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{p.ctype} {p.name}" for p in self.parameters)
+        return f"{plain_name(self.name)}({shown})"
+
+
+class Recipe:
+    """How a CUDA C++ program is compiled: enough to do it again for another chip."""
+
+    def __init__(
+        self, source: str, name: str, options: tuple[str, ...], folder: Path | None
+    ) -> None:
+        self.source, self.name, self.options, self.folder = source, name, options, folder
+
+    def compile(self, arch: str) -> nvrtc.Compiled:
+        """Compile, or take from the cache."""
+        headers = b"".join(_headers(self.source, self.folder, set()))
+        key = digest(
+            repr(nvrtc.version()).encode(), arch.encode(), self.name.encode(),
+            repr(self.options).encode(), self.source.encode(), headers,
+        )  # fmt: skip
+
+        def make() -> bytes:
+            done = nvrtc.compile_cuda(self.source, self.name, arch, self.options, self.folder)
+            return json.dumps({"ptx": done.ptx, "cubin": b64encode(done.cubin).decode()}).encode()
+
+        stored = json.loads(cached(key, make))
+        return nvrtc.Compiled(stored["ptx"], b64decode(stored["cubin"]))
+
+
+def _headers(source: str, folder: Path | None, seen: set[Path]) -> list[bytes]:
+    """The contents of ``#include "..."`` files beside the source, and of theirs."""
+    if folder is None:
+        return []
+    found: list[bytes] = []
+    for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', source, re.MULTILINE):
+        path = (folder / name).resolve()
+        if path.is_file() and path not in seen:
+            seen.add(path)
+            text = path.read_bytes()
+            found += [name.encode(), text]
+            found += _headers(text.decode(errors="replace"), path.parent, seen)
+    return found
+
+
+def cuda_program(
+    source_or_path: str | Path,
+    *,
+    options: Sequence[str] = (),
+    name: str | None = None,
+    arch: str = DEFAULT_ARCH,
+) -> Program:
+    """Compile CUDA C++ with NVRTC. No GPU is needed.
+
+    ``source_or_path`` is a file (a ``Path``, or text ending in ``.cu`` without a line break) or the
+    source itself. ``options`` are NVRTC's (``"-DTILE=32"``). ``name`` is what messages call a
+    source that is not a file. ``arch`` is what the PTX is for; machine code for another chip is
+    compiled when it is needed.
+
+    Raises :class:`CompileError`, whose message is the compiler's, with the source's own lines.
+    """
+    folder = None
+    if _is_path(source_or_path):
+        path = Path(source_or_path)
+        try:
+            source = path.read_text()
+        except OSError as error:
+            raise CompileError(f"cannot read {path}: {error.strerror}") from error
+        folder, name = path.resolve().parent, name or path.name
+    else:
+        source = str(source_or_path)
+    file = name or IN_MEMORY
+    if "\0" in source:
+        raise CompileError(f"{file} holds a NUL character; it is not C++ source")
+    recipe = Recipe(source, file, tuple(options), folder)
+    compiled = recipe.compile(arch)
+    return Program(file, compiled.ptx, {arch: compiled.cubin}, {file: source}, recipe)
+
+
+def _is_path(given: str | Path) -> bool:
+    return isinstance(given, Path) or ("\n" not in given and given.endswith((".cu", ".cuh")))
