@@ -1,0 +1,119 @@
+"""What launches cost on a device, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from emulator import Report
+from kernels.runtime import Device, KernelFunction, Timing
+from widgets.live import Html
+from widgets.look import BLUE, ORANGE, bar, faint, significant, table
+
+SECTOR = 32  # bytes
+ELEMENTS_A_BLOCK = 4096  # of the talk's copies
+BLOCKS_ON_CPU = 400  # the talk's number
+TIMES_L2 = 5  # how much larger than its L2 cache a GPU's arrays together must be
+
+
+def copy_blocks(device: Device) -> int:
+    """Blocks of 4096 floats for a copy that is as large as the device makes sense of.
+
+    The talk's 400 on the software GPU; on a GPU enough that L2 holds a small part of the two
+    arrays.
+    """
+    if device.kind == "emulated":
+        return BLOCKS_ON_CPU
+    bytes_a_block = 2 * 4 * ELEMENTS_A_BLOCK
+    return -(-TIMES_L2 * device.arch.l2_bytes // bytes_a_block)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One launch: its counters, its time, and the bytes that its task needs to move."""
+
+    label: str
+    report: Report
+    timing: Timing
+    useful_bytes: float  # read and written once, as the task needs
+
+    @property
+    def gigabytes_per_s(self) -> float:
+        """Useful bytes a second, in GB/s: what the user of the kernel gets."""
+        return self.timing.gigabytes_per_s(self.useful_bytes)
+
+    def sectors_a_request(self, direction: str) -> float:
+        """Mean sectors of a load ("ld") or a store ("st")."""
+        name = f"l1tex__average_t_sectors_per_request_pipe_lsu_mem_global_op_{direction}.ratio"
+        return self.report.counters[name]
+
+    @property
+    def requests(self) -> float:
+        """Loads and stores that warps made."""
+        return self._both("l1tex__t_requests_pipe_lsu_mem_global")
+
+    @property
+    def bytes_moved(self) -> float:
+        """Bytes of all sectors that requests touched."""
+        return SECTOR * self._both("l1tex__t_sectors_pipe_lsu_mem_global")
+
+    @property
+    def efficiency(self) -> float:
+        """Bytes asked for over bytes moved."""
+        moved = self.bytes_moved
+        return self._both("smsp__sass_data_bytes_mem_global") / moved if moved else 0.0
+
+    def _both(self, name: str) -> float:
+        counters = self.report.counters
+        return counters[f"{name}_op_ld.sum"] + counters[f"{name}_op_st.sum"]
+
+
+def cost(
+    device: Device,
+    label: str,
+    kernel: KernelFunction,
+    grid: int,
+    block: int,
+    args: Sequence[Any],
+    useful_bytes: float,
+) -> Cost:
+    """Profile and time one launch. On the software GPU one run gives both."""
+    report = device.profile(kernel, grid, block, args)
+    if device.kind == "emulated" and report.time_us is not None:
+        timing = Timing.of([report.time_us], "modelled")
+    else:
+        timing = device.time(kernel, grid, block, args)
+    return Cost(label, report, timing, useful_bytes)
+
+
+def cost_table(costs: Sequence[Cost]) -> Html:
+    """Counters and times of ``costs``. Raises ValueError when times are of different kinds."""
+    kinds = {one.timing.kind for one in costs}
+    if len(kinds) != 1:
+        raise ValueError(f"one table holds times of one kind, not of {sorted(kinds)}")
+    kind = kinds.pop()
+    fastest = max(one.gigabytes_per_s for one in costs)
+    head = ["", "requests", "sectors / load", "sectors / store", "asked / moved",
+            f"time, {kind}", "GB/s", ""]  # fmt: skip
+    rows, words = [], []
+    for one in costs:
+        colour = BLUE if one.efficiency > 0.99 else ORANGE
+        cells = [
+            f"{one.requests:,.0f}",
+            significant(one.sectors_a_request("ld")),
+            significant(one.sectors_a_request("st")),
+            f"{significant(one.efficiency * 100)} %",
+            f"{significant(one.timing.median_us)} µs",
+            significant(one.gigabytes_per_s),
+        ]
+        drawn = bar(one.gigabytes_per_s / fastest, colour, "140px")
+        rows.append([f"<code>{escape(one.label)}</code>", *cells, drawn])
+        words.append("  ".join([one.label, *cells]))
+    device = costs[0].report.device
+    where = f"Counters: {device}. Times: {kind}."
+    return Html(
+        table(head, rows, numbers=range(1, 7)) + faint(where),
+        "\n".join(["  ".join(head[:7]), *words, where]),
+    )
