@@ -5,8 +5,14 @@ opcode that is not there is refused when it is executed.
 """
 
 from emulator.lower import (  # noqa: F401  (each registers its handlers)
+    arithmetic,
     atomics,
+    compare,
     control,
+    convert,
+    floating,
+    integer,
+    logic,
     memory,
     moves,
     together,

@@ -25,6 +25,7 @@ from emulator.native.access import (
     define_access_routines,
     move_name,
 )
+from emulator.native.rounding import define_rounding_routines, rounding_names
 from emulator.native.scheduler import define_scheduler
 
 SCHEDULER_ENTRIES = ("coalesce_run_blocks", "coalesce_step_block")
@@ -75,12 +76,13 @@ def routine_names() -> list[str]:
     names = [check_global_name(n) for n in CHECK_SIZES]
     names += [check_window_name(n) for n in CHECK_SIZES]
     names += [move_name(kind, n, c) for kind in ("load", "store") for n, c in MOVES]
-    return [*names, *SCHEDULER_ENTRIES]
+    return [*names, *rounding_names(), *SCHEDULER_ENTRIES]
 
 
 def _routines_module() -> ir.Module:
     module = ir.Module(name="coalesce_routines")
     define_access_routines(module)
+    define_rounding_routines(module)
     define_scheduler(module)
     return module
 
