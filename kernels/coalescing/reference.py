@@ -1,0 +1,41 @@
+"""What the kernels compute, in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels.coalescing.structures import FIELDS
+
+Array = npt.NDArray[Any]
+
+
+def copy(x: Array, n: int) -> Array:
+    """The first ``n`` elements."""
+    return x[:n].copy()
+
+
+def copy_offset(x: Array, n: int, offset: int) -> Array:
+    """``n`` elements from ``offset`` on."""
+    return x[offset : offset + n].copy()
+
+
+def copy_stride(x: Array, n: int, stride: int) -> Array:
+    """``n`` elements, ``stride`` apart."""
+    return x[np.arange(n) * stride]
+
+
+def copy_elements(x: Array, n: int, element_bytes: int, offset: int, stride: int) -> Array:
+    """``n`` elements of ``element_bytes``, ``stride`` apart from ``offset`` on; (bytes,) uint8."""
+    elements = x.view(np.uint8).reshape(-1, element_bytes)
+    chosen: Array = elements[offset + np.arange(n) * stride]
+    return chosen.reshape(-1)
+
+
+def energy(particles: Array) -> Array:
+    """Kinetic energies of (n, 8) particles, in float64."""
+    field = dict(zip(FIELDS, particles.astype(np.float64).T, strict=True))
+    speed_squared: Array = field["vx"] ** 2 + field["vy"] ** 2 + field["vz"] ** 2
+    return 0.5 * field["mass"] * speed_squared
