@@ -1,0 +1,137 @@
+"""What a correct answer costs, beside the reference solution, and which source line costs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from grader.lab import Limit
+from grader.verdict import Finding, Measure
+from kernels.runtime import LineReport, Report
+
+SECTOR_BYTES = 32
+WARP = 32
+INSTRUCTIONS = "smsp__inst_executed.sum"
+
+# What limits may name: words for it.
+MEASURES = {
+    "load_sectors": "32-byte sectors read",
+    "store_sectors": "32-byte sectors written",
+    "sectors": "32-byte sectors moved",
+    "requests": "memory requests of a warp",
+    "instructions": "instructions of a warp",
+}
+
+
+@dataclass(frozen=True)
+class Access:
+    """Global reads or writes, in total or of one source line."""
+
+    requests: float
+    sectors: float
+    nbytes: float  # that active threads asked for
+
+    @property
+    def sectors_per_request(self) -> float:
+        """What coalescing makes small."""
+        return self.sectors / self.requests if self.requests else 0.0
+
+    @property
+    def waste(self) -> float:
+        """Sectors moved over sectors that hold as many bytes."""
+        return self.sectors * SECTOR_BYTES / self.nbytes if self.nbytes else 0.0
+
+
+def access(counters: Mapping[str, float], direction: str) -> Access:
+    """Global reads (``ld``) or writes (``st``) among counters."""
+    return Access(
+        counters.get(f"l1tex__t_requests_pipe_lsu_mem_global_op_{direction}.sum", 0.0),
+        counters.get(f"l1tex__t_sectors_pipe_lsu_mem_global_op_{direction}.sum", 0.0),
+        counters.get(f"smsp__sass_data_bytes_mem_global_op_{direction}.sum", 0.0),
+    )
+
+
+def totals(reports: Sequence[Report]) -> dict[str, float]:
+    """Every measure, over all launches of a plan."""
+    total = dict.fromkeys(MEASURES, 0.0)
+    for report in reports:
+        load, store = access(report.counters, "ld"), access(report.counters, "st")
+        total["load_sectors"] += load.sectors
+        total["store_sectors"] += store.sectors
+        total["sectors"] += load.sectors + store.sectors
+        total["requests"] += load.requests + store.requests
+        total["instructions"] += report.counters.get(INSTRUCTIONS, 0.0)
+    return total
+
+
+def measure(
+    limits: Sequence[Limit], yours: Mapping[str, float], solution: Mapping[str, float]
+) -> tuple[Measure, ...]:
+    """Each limited measure beside the solution's."""
+    found = []
+    for limit in limits:
+        most = limit.factor * solution[limit.measure] + limit.slack
+        value = yours[limit.measure]
+        found.append(
+            Measure(
+                limit.measure, MEASURES[limit.measure], value, solution[limit.measure], most,
+                value <= most,
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def worst_line(reports: Sequence[Report], measure_name: str) -> Finding | None:
+    """The source line that costs most of a measure, in words."""
+    best: tuple[float, LineReport, str, Access] | None = None
+    for report in reports:
+        for line in report.lines:
+            for direction in ("ld", "st"):
+                found = access(line.counters, direction)
+                if not found.requests:
+                    continue
+                if measure_name == "requests":
+                    weight = found.requests
+                elif measure_name == "instructions":
+                    weight = line.counters.get(INSTRUCTIONS, 0.0)
+                else:
+                    wanted = {"load_sectors": "ld", "store_sectors": "st"}.get(measure_name)
+                    if wanted not in (None, direction):
+                        continue
+                    needed = found.nbytes / SECTOR_BYTES
+                    weight = found.sectors - needed
+                if best is None or weight > best[0]:
+                    best = weight, line, direction, found
+    if best is None:
+        return None
+    _, line, direction, found = best
+    requests = measure_name in ("requests", "instructions")
+    words = _about_requests(found) if requests else _about_sectors(found, direction)
+    return Finding(
+        "cost", f"{line.file}, line {line.line}: {words}", line.file, line.line, line.text.strip()
+    )
+
+
+def _about_requests(found: Access) -> str:
+    carried = found.nbytes / found.requests
+    words = f"{found.requests:,.0f} requests, each of which carries {carried:.0f} bytes"
+    if carried <= 4 * WARP:
+        words += "; with a float4 a thread, one carries 512"
+    return words
+
+
+def _about_sectors(found: Access, direction: str) -> str:
+    needed = found.nbytes / found.requests / SECTOR_BYTES
+    verb = "read" if direction == "ld" else "write"
+    words = (
+        f"{found.sectors_per_request:.3g} sectors a request, where {needed:.3g} would hold the "
+        f"bytes that were asked for"
+    )
+    apart = found.waste
+    if found.sectors_per_request >= WARP - 1:
+        return f"{words}: neighbouring threads {verb} elements that lie 32 bytes or more apart"
+    if apart >= 1.5:
+        return f"{words}: neighbouring threads {verb} elements about {apart:.0f} places apart"
+    if apart > 1.1:
+        return f"{words}: each warp's piece starts in the middle of a sector"
+    return words

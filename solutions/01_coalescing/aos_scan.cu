@@ -1,0 +1,51 @@
+// Running energy of particles, 256 records at a time. One block per chunk, one thread per record.
+// The task is described in aos_scan.py.
+
+constexpr int CHUNK = 256;  // records a block, and threads a block
+constexpr int FIELDS = 5;   // floats a record: vx, vy, vz, mass, charge
+
+__device__ float energy(const float* record, float potential)
+{
+    float vx = record[0], vy = record[1], vz = record[2], mass = record[3], charge = record[4];
+    return 0.5f * mass * (vx * vx + vy * vy + vz * vz) + charge * potential;
+}
+
+// The sum of `value` over threads 0 to this one. Complete: nothing to do here.
+__device__ float running_sum(float value)
+{
+    __shared__ float warp_totals[CHUNK / 32];
+    int lane = threadIdx.x % 32;
+    int warp = threadIdx.x / 32;
+    for (int distance = 1; distance < 32; distance *= 2) {
+        float other = __shfl_up_sync(0xffffffff, value, distance);
+        if (lane >= distance) value += other;
+    }
+    if (lane == 31) warp_totals[warp] = value;
+    __syncthreads();
+    for (int w = 0; w < warp; ++w) value += warp_totals[w];
+    return value;
+}
+
+extern "C" __global__ void energy_scan(const float* __restrict__ records, float* __restrict__ out,
+                                       float potential, int n)
+{
+    int first = blockIdx.x * CHUNK;     // the block's first record
+    int here = min(CHUNK, n - first);   // records in this chunk; the last may have fewer
+    int i = threadIdx.x;
+
+    float value = 0.0f;
+    // BEGIN SOLUTION: let neighbouring threads read neighbouring floats (about 7 lines)
+    __shared__ float staged[CHUNK * FIELDS];
+    const float* chunk = records + (size_t)first * FIELDS;
+    for (int k = i; k < here * FIELDS; k += CHUNK) staged[k] = chunk[k];
+    __syncthreads();
+    // A stride of 5 words visits all 32 banks: odd strides have no conflicts.
+    if (i < here) value = energy(staged + i * FIELDS, potential);
+    // STARTER
+    // // Correct, but thread i starts to read 5 floats after thread i - 1.
+    // if (i < here) value = energy(records + (size_t)(first + i) * FIELDS, potential);
+    // END SOLUTION
+
+    float sum = running_sum(value);
+    if (i < here) out[first + i] = sum;
+}
