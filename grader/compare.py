@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,10 @@ from grader.lab import Array, Expected
 from grader.patterns import Pattern, pattern_of
 
 POISON = 0xFF  # what fills memory that nobody has written
+TOO_EARLY = (
+    "Some threads write nothing, or read what others have not written yet: does each element have "
+    "a thread, and is there a __syncthreads() between filling shared memory and reading it?"
+)
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,11 @@ def compare(
     share = f"{count:,} of {got.size:,} elements of {name}"
     examples = _examples(expected, got, bad, poison)
     pattern = pattern_of(bad, expected.values, got, poison)
-    if (bad <= poison).all():
-        return Mismatch("not-written", f"{share} were never written (or come from memory that nobody wrote).", pattern, examples)
+    if (bad & poison).any() and pattern.kind in ("periodic", "scattered", "everything"):
+        pattern = replace(pattern, meaning=TOO_EARLY)
+    if 2 * int((bad & poison).sum()) > count:
+        words = f"{share} were never written (or come from memory that nobody wrote)."
+        return Mismatch("not-written", words, pattern, examples)
     for before in earlier:
         if before.values.shape == got.shape and near(before, got)[bad].all():
             return Mismatch(

@@ -107,7 +107,7 @@ def _save(path: Path, cell: str, where: Course) -> str:
         kept = write_whole(path, cell if cell.endswith("\n") else f"{cell}\n")
     except OSError as error:
         raise MagicError(
-            f"cannot write {shown}: {error.strerror}. The file is as it was; your cell is still here"
+            f"cannot write {shown}: {error.strerror}. The file is as it was, your cell still here"
         ) from None
     return f"Saved to {shown}" + (f"; before: {kept.relative_to(where.root)}" if kept else "")
 

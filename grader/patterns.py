@@ -27,7 +27,8 @@ def pattern_of(
 ) -> Pattern:
     """The first pattern that explains every wrong element."""
     place = _place(bad)
-    values = None if (bad <= poison).all() else _by_value(bad, expected, got)
+    unwritten = 2 * int((bad & poison).sum()) > int(bad.sum())
+    values = None if unwritten else _by_value(bad, expected, got)
     if values is None:
         return place
     return replace(values, where=f"{values.where}; {place.where}")
