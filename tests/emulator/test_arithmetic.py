@@ -1,0 +1,567 @@
+"""Every arithmetic and logic instruction against exact arithmetic in Python.
+
+Each test runs one PTX instruction over a vector of operands that holds every corner of its type.
+Integers must match to the bit. Floating-point results are rounded here from exact fractions, in
+every rounding mode, and must match to the bit, NaN payloads aside.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import struct
+from fractions import Fraction
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+INTEGER = {"u16": np.uint16, "s16": np.int16, "u32": np.uint32, "s32": np.int32,
+           "u64": np.uint64, "s64": np.int64}  # fmt: skip
+FLOAT = {"f16": np.float16, "f32": np.float32, "f64": np.float64}
+STORED = {**INTEGER, **FLOAT, "b16": np.uint16, "b32": np.uint32, "b64": np.uint64,
+          "u8": np.uint8, "s8": np.int8, "bf16": np.uint16, "tf32": np.uint32}  # fmt: skip
+
+
+def apply(card, instruction: str, result: str, *operands: tuple[str, np.ndarray]) -> np.ndarray:
+    """Run ``instruction`` with ``%d`` as its result and ``%0``, ``%1``... as operands."""
+    n = len(operands[0][1])
+    lines, names = [], []
+    for number, (kind, _) in enumerate(operands):
+        size = np.dtype(STORED[kind]).itemsize
+        names.append(f".param .u64 p{number}")
+        register = {1: "b16", 2: "b16", 4: "b32", 8: "b64"}[size]
+        lines += [
+            f"  .reg .{register} %x{number};",
+            f"  ld.param.u64 %a, [p{number}];",
+            f"  mad.wide.u32 %a, %i, {size}, %a;",
+            f"  ld.global.{kind if size == 1 else f'b{8 * size}'} %x{number}, [%a];",
+        ]
+        instruction = instruction.replace(f"%{number}", f"%x{number}")
+    out = np.dtype(STORED[result]).itemsize
+    out_register = {1: "b16", 2: "b16", 4: "b32", 8: "b64"}[out]
+    ptx = "\n".join(
+        [
+            ".version 8.5", ".target sm_90", ".address_size 64",
+            f".visible .entry k({', '.join(names)}, .param .u64 y, .param .u32 n)", "{",
+            "  .reg .b64 %a; .reg .b32 %i, %t, %b, %n; .reg .pred %p, %q;",
+            "  mov.u32 %t, %tid.x; mov.u32 %b, %ctaid.x; mad.lo.u32 %i, %b, 128, %t;",
+            "  ld.param.u32 %n, [n]; setp.ge.u32 %p, %i, %n; @%p ret;",
+            *lines, f"  .reg .{out_register} %d;", f"  {instruction}",
+            f"  ld.param.u64 %a, [y]; mad.wide.u32 %a, %i, {out}, %a;",
+            f"  st.global.b{8 * out} [%a], %d;", "  ret;", "}",
+        ]
+    )  # fmt: skip
+    y = np.full(n, 0x5A, dtype=STORED[result])
+    arrays = [np.ascontiguousarray(values).astype(STORED[kind]) for kind, values in operands]
+    card.run(ptx, "k", -(-n // 128), 128, *arrays, y, np.uint32(n))
+    return y
+
+
+def corners(kind: str) -> list[int]:
+    """Whole numbers at and round the ends of a type, powers of two, and a few between."""
+    info = np.iinfo(INTEGER[kind])
+    random = np.random.default_rng(7)
+    some = random.integers(info.min, info.max, 6, dtype=INTEGER[kind], endpoint=True)
+    near = [0, 1, 2, 3, 7, 31, 32, 33, 100, info.max, info.max - 1, info.min, info.min + 1]
+    near += [-1, -2, -5, -100] if info.min else []
+    candidates = {*near, *(int(v) for v in some), 1 << (info.bits // 2)}
+    return sorted(v for v in candidates if info.min <= v <= info.max)
+
+
+def pairs(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    a, b = zip(*itertools.product(corners(kind), repeat=2), strict=True)
+    return np.array(a, dtype=INTEGER[kind]), np.array(b, dtype=INTEGER[kind])
+
+
+def wrap(values, kind: str) -> list[int]:
+    info = np.iinfo(INTEGER[kind])
+    return [(v - info.min) % (1 << info.bits) + info.min for v in values]
+
+
+def quotient(a: int, b: int) -> int:
+    return -1 if b == 0 else (abs(a) // abs(b)) * (1 if (a < 0) == (b < 0) else -1)
+
+
+def remainder(a: int, b: int) -> int:
+    return a if b == 0 else a - b * quotient(a, b)
+
+
+TWO_OPERANDS = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul.lo": lambda a, b: a * b,
+    "div": quotient,
+    "rem": remainder,
+    "min": min,
+    "max": max,
+}
+
+
+@pytest.mark.parametrize("kind", INTEGER)
+@pytest.mark.parametrize("name", TWO_OPERANDS)
+def test_integer_arithmetic(card, name, kind):
+    a, b = pairs(kind)
+    got = apply(card, f"{name}.{kind} %d, %0, %1;", kind, (kind, a), (kind, b))
+    oracle = TWO_OPERANDS[name]
+    expected = [oracle(x, y) for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+    assert got.tolist() == wrap(expected, kind)
+
+
+@pytest.mark.parametrize("kind", ["u16", "s16", "u32", "s32"])
+def test_wide_and_high_products(card, kind):
+    a, b = pairs(kind)
+    width = np.iinfo(INTEGER[kind]).bits
+    double = f"{kind[0]}{2 * width}"
+    products = [x * y for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+    got = apply(card, f"mul.wide.{kind} %d, %0, %1;", double, (kind, a), (kind, b))
+    assert got.tolist() == products
+    got = apply(card, f"mul.hi.{kind} %d, %0, %1;", kind, (kind, a), (kind, b))
+    assert got.tolist() == [p >> width for p in products]
+
+
+@pytest.mark.parametrize("kind", ["u64", "s64"])
+def test_high_products_of_64_bits(card, kind):
+    a, b = pairs(kind)
+    got = apply(card, f"mul.hi.{kind} %d, %0, %1;", kind, (kind, a), (kind, b))
+    assert got.tolist() == [x * y >> 64 for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+
+
+def test_multiply_add_and_sums_of_differences(card):
+    a, b = pairs("s32")
+    c = b[::-1].copy()
+    triples = list(zip(a.tolist(), b.tolist(), c.tolist(), strict=True))
+    operands = (("s32", a), ("s32", b), ("s32", c))
+    got = apply(card, "mad.lo.s32 %d, %0, %1, %2;", "s32", *operands)
+    assert got.tolist() == wrap([x * y + z for x, y, z in triples], "s32")
+    got = apply(card, "mad.hi.s32 %d, %0, %1, %2;", "s32", *operands)
+    assert got.tolist() == wrap([(x * y >> 32) + z for x, y, z in triples], "s32")
+    got = apply(card, "sad.s32 %d, %0, %1, %2;", "s32", *operands)
+    assert got.tolist() == wrap([abs(x - y) + z for x, y, z in triples], "s32")
+    got = apply(card, "add.sat.s32 %d, %0, %1;", "s32", *operands[:2])
+    assert got.tolist() == [min(max(x + y, -(2**31)), 2**31 - 1) for x, y, _ in triples]
+    got = apply(card, "mul24.lo.s32 %d, %0, %1;", "s32", *operands[:2])
+
+    def low24(v: int) -> int:
+        return (v + 2**23) % 2**24 - 2**23
+
+    assert got.tolist() == wrap([low24(x) * low24(y) for x, y, _ in triples], "s32")
+
+
+@pytest.mark.parametrize("kind", ["u32", "s32", "u64", "s64"])
+def test_bits_of_integers(card, kind):
+    a = np.array(corners(kind), dtype=INTEGER[kind])
+    width = np.iinfo(INTEGER[kind]).bits
+    raw = [v % (1 << width) for v in a.tolist()]
+    b = f"b{width}"
+    assert apply(card, f"popc.{b} %d, %0;", "u32", (kind, a)).tolist() == [
+        v.bit_count() for v in raw
+    ]
+    assert apply(card, f"clz.{b} %d, %0;", "u32", (kind, a)).tolist() == [
+        width - v.bit_length() for v in raw
+    ]
+    reversed_ = [int(f"{v:0{width}b}"[::-1], 2) for v in raw]
+    assert apply(card, f"brev.{b} %d, %0;", f"u{width}", (kind, a)).tolist() == reversed_
+    signless = [(v if v >= 0 else ~v) if kind[0] == "s" else v for v in a.tolist()]
+    found = [v.bit_length() - 1 if v else 2**32 - 1 for v in signless]
+    assert apply(card, f"bfind.{kind} %d, %0;", "u32", (kind, a)).tolist() == found
+
+
+@pytest.mark.parametrize("kind", ["u16", "s16", "u32", "s32", "u64", "s64"])
+def test_shifts_beyond_the_width(card, kind):
+    values, amounts = zip(
+        *itertools.product(
+            corners(kind), [0, 1, 5, 15, 16, 31, 32, 33, 63, 64, 65, 255, 2**32 - 1]
+        ),
+        strict=True,
+    )
+    a, by = np.array(values, dtype=INTEGER[kind]), np.array(amounts, dtype=np.uint32)
+    width = np.iinfo(INTEGER[kind]).bits
+    got = apply(card, f"shl.b{width} %d, %0, %1;", kind, (kind, a), ("u32", by))
+    shifted = [v << s if s < width else 0 for v, s in zip(values, amounts, strict=True)]
+    assert got.tolist() == wrap(shifted, kind)
+    got = apply(card, f"shr.{kind} %d, %0, %1;", kind, (kind, a), ("u32", by))
+    assert got.tolist() == [v >> min(s, 200) for v, s in zip(values, amounts, strict=True)]
+
+
+def test_fields_funnels_and_bytes(card):
+    random = np.random.default_rng(1)
+    a, b = (random.integers(0, 2**32, 400, dtype=np.uint32) for _ in range(2))
+    position = np.tile([0, 1, 7, 31, 32, 40, 255, 256], 50).astype(np.uint32)
+    length = np.repeat([0, 1, 8, 31, 32, 33, 255, 256], 50).astype(np.uint32)
+    rows = list(
+        zip(a.tolist(), b.tolist(), (position & 255).tolist(), (length & 255).tolist(), strict=True)
+    )
+    got = apply(
+        card, "bfe.u32 %d, %0, %1, %2;", "u32", ("u32", a), ("u32", position), ("u32", length)
+    )
+    assert got.tolist() == [(x >> p) & ((1 << n) - 1) & 0xFFFFFFFF for x, _, p, n in rows]
+
+    def signed_field(x: int, p: int, n: int) -> int:
+        value = x - (x >> 31 << 32)
+        field = (value >> p) & ((1 << n) - 1)
+        top = min(p + n - 1, 31)
+        return 0 if n == 0 else field | (-1 << n if value >> top & 1 else 0)
+
+    got = apply(
+        card, "bfe.s32 %d, %0, %1, %2;", "s32", ("u32", a), ("u32", position), ("u32", length)
+    )
+    assert got.tolist() == wrap([signed_field(x, p, n) for x, _, p, n in rows], "s32")
+    got = apply(
+        card, "bfi.b32 %d, %0, %1, %2, %3;", "u32",
+        ("u32", a), ("u32", b), ("u32", position), ("u32", length),
+    )  # fmt: skip
+    masks = [((1 << n) - 1) << p & 0xFFFFFFFF for _, _, p, n in rows]
+    assert got.tolist() == [
+        (y & ~m) | (x << p & m) for (x, y, p, _), m in zip(rows, masks, strict=True)
+    ]
+    for mode, limit in (("wrap", lambda s: s & 31), ("clamp", lambda s: min(s, 32))):
+        operands = (("u32", a), ("u32", b), ("u32", position))
+        wide = [(y << 32 | x, limit(int(s))) for x, y, s in zip(a.tolist(), b.tolist(), position.tolist(), strict=True)]  # fmt: skip
+        got = apply(card, f"shf.r.{mode}.b32 %d, %0, %1, %2;", "u32", *operands)
+        assert got.tolist() == [w >> s & 0xFFFFFFFF for w, s in wide]
+        got = apply(card, f"shf.l.{mode}.b32 %d, %0, %1, %2;", "u32", *operands)
+        assert got.tolist() == [(w << s >> 32) & 0xFFFFFFFF for w, s in wide]
+    selector = random.integers(0, 2**16, 400, dtype=np.uint32)
+    got = apply(card, "prmt.b32 %d, %0, %1, %2;", "u32", ("u32", a), ("u32", b), ("u32", selector))
+
+    def permuted(x: int, y: int, s: int) -> int:
+        whole, total = (y << 32 | x).to_bytes(8, "little"), 0
+        for i in range(4):
+            nibble = s >> 4 * i & 15
+            byte = whole[nibble & 7]
+            total |= (byte if nibble < 8 else 255 * (byte >> 7)) << 8 * i
+        return total
+
+    assert got.tolist() == [
+        permuted(*row) for row in zip(a.tolist(), b.tolist(), selector.tolist(), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("table", [0x00, 0x80, 0x96, 0xCA, 0xE8, 0xFF, 0x2B])
+def test_lop3_is_its_truth_table(card, table):
+    random = np.random.default_rng(table)
+    a, b, c = (random.integers(0, 2**32, 64, dtype=np.uint32) for _ in range(3))
+    got = apply(
+        card, f"lop3.b32 %d, %0, %1, %2, {table};", "u32", ("u32", a), ("u32", b), ("u32", c)
+    )
+    expected = np.zeros(64, dtype=np.uint32)
+    for bit in range(32):
+        one = np.uint32(bit)
+        row = (a >> one & 1) * 4 + (b >> one & 1) * 2 + (c >> one & 1)
+        expected |= (np.uint32(table) >> row & 1) << one
+    assert (got == expected).all()
+
+
+@pytest.mark.parametrize("kinds", ["u32.u32", "s32.s32", "u32.s32", "s32.u32"])
+def test_dot_products_of_bytes(card, kinds):
+    random = np.random.default_rng(3)
+    a, b, c = (random.integers(0, 2**32, 128, dtype=np.uint32) for _ in range(3))
+    got = apply(card, f"dp4a.{kinds} %d, %0, %1, %2;", "u32", ("u32", a), ("u32", b), ("u32", c))
+    views = [
+        v.view(np.int8 if kind == "s32" else np.uint8).reshape(-1, 4).astype(np.int64)
+        for v, kind in zip((a, b), kinds.split("."), strict=True)
+    ]
+    expected = (views[0] * views[1]).sum(1) + c.astype(np.int64)
+    assert got.tolist() == (expected % 2**32).tolist()
+
+
+# --- floating point -----------------------------------------------------------------------------
+
+MANTISSA = {"f16": 10, "f32": 23, "f64": 52}
+FORMATS = {"f16": ("<e", "<H"), "f32": ("<f", "<I"), "f64": ("<d", "<Q")}
+
+
+def floats(kind: str, count: int = 12) -> np.ndarray:
+    """Zeros, infinities, NaN, subnormals, the ends of the range, ties, and random numbers."""
+    info = np.finfo(FLOAT[kind])
+    special = [0.0, -0.0, 1.0, -1.0, 1.5, math.inf, -math.inf, math.nan, float(info.max),
+               -float(info.max), float(info.tiny), -float(info.tiny),
+               float(info.smallest_subnormal), -float(info.smallest_subnormal),
+               float(info.tiny) - float(info.smallest_subnormal), 1 + float(info.eps),
+               1 - float(info.eps) / 2, 3.0, 0.1]  # fmt: skip
+    random = np.random.default_rng(11)
+    spread = random.standard_normal(count) * 10.0 ** random.integers(-4, 4, count)
+    return np.array([*special, *spread], dtype=FLOAT[kind])
+
+
+def all_pairs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.meshgrid(values, values)
+    return a.reshape(-1).copy(), b.reshape(-1).copy()
+
+
+def rounded(value: Fraction, kind: str, mode: str, zero_sign: int) -> float:
+    """An exact value in a format. ``zero_sign``: of an exact zero."""
+    bits = MANTISSA[kind]
+    smallest = {"f16": -24, "f32": -149, "f64": -1074}[kind]
+    if value == 0:
+        return math.copysign(0.0, zero_sign)
+    magnitude = abs(value)
+    exponent = magnitude.numerator.bit_length() - magnitude.denominator.bit_length()
+    exponent += 0 if magnitude >= Fraction(2) ** exponent else -1
+    unit = Fraction(2) ** max(exponent - bits, smallest)
+    whole, rest = divmod(magnitude, unit)
+    up = {
+        "rn": rest * 2 > unit or (rest * 2 == unit and whole % 2 == 1),
+        "rz": False,
+        "rm": value < 0 and rest > 0,
+        "rp": value > 0 and rest > 0,
+    }[mode]
+    result = (whole + up) * unit
+    largest = Fraction(float(np.finfo(FLOAT[kind]).max))
+    if result > largest:
+        outward = mode == "rn" or (mode == "rm" and value < 0) or (mode == "rp" and value > 0)
+        result = math.inf if outward else largest
+    return math.copysign(float(result), -1 if value < 0 else 1)
+
+
+def exact(name: str, kind: str, mode: str, *operands: float) -> float:
+    """An operation on finite or special operands, rounded once from the exact value."""
+    special = {
+        "add": lambda a, b: a + b,
+        "sub": lambda a, b: a - b,
+        "mul": lambda a, b: a * b,
+        "div": lambda a, b: float(np.float64(a) / np.float64(b)),
+        # in steps a product may overflow where the sum with infinity would not
+        "fma": lambda a, b, c: c if math.isinf(c) and math.isfinite(a * 0 + b * 0) else a * b + c,
+    }[name]
+    with np.errstate(all="ignore"):
+        if not all(map(math.isfinite, operands)) or (name == "div" and operands[1] == 0):
+            return special(*operands)
+    f = [Fraction(v) for v in operands]
+    value = {
+        "add": lambda: f[0] + f[1], "sub": lambda: f[0] - f[1], "mul": lambda: f[0] * f[1],
+        "div": lambda: f[0] / f[1], "fma": lambda: f[0] * f[1] + f[2],
+    }[name]()  # fmt: skip
+    sign = 1
+    if value == 0:
+        signs = [math.copysign(1, v) for v in operands]
+        if name in ("mul", "div"):
+            sign = int(signs[0] * signs[1])
+        else:
+            left = signs[0] * signs[1] if name == "fma" else signs[0]
+            right = signs[-1] * (-1 if name == "sub" else 1)
+            cancels = left != right
+            sign = (-1 if mode == "rm" else 1) if cancels else int(left)
+    return rounded(value, kind, mode, sign)
+
+
+def same(got: np.ndarray, expected: list[float]) -> None:
+    """Equal to the bit; any NaN equals any other."""
+    wanted = np.array(expected).astype(got.dtype)
+    nan = np.isnan(wanted)
+    assert (np.isnan(got) == nan).all()
+    whole = {2: np.uint16, 4: np.uint32, 8: np.uint64}[got.dtype.itemsize]
+    wrong = np.flatnonzero((got.view(whole) != wanted.view(whole)) & ~nan)
+    assert not wrong.size, [(i, got[i], wanted[i]) for i in wrong[:5]]
+
+
+@pytest.mark.parametrize("mode", ["rn", "rz", "rm", "rp"])
+@pytest.mark.parametrize("kind", ["f32", "f64"])
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div"])
+def test_floating_point_in_every_rounding(card, name, kind, mode):
+    a, b = all_pairs(floats(kind))
+    got = apply(card, f"{name}.{mode}.{kind} %d, %0, %1;", kind, (kind, a), (kind, b))
+    same(got, [exact(name, kind, mode, x, y) for x, y in zip(a.tolist(), b.tolist(), strict=True)])
+
+
+@pytest.mark.parametrize("mode", ["rn", "rz", "rm", "rp"])
+@pytest.mark.parametrize("kind", ["f32", "f64"])
+def test_fma_is_rounded_once(card, kind, mode):
+    a, b = all_pairs(floats(kind, 5))
+    c = np.roll(a, 7) * np.where(np.arange(len(a)) % 3 == 0, -1, 1).astype(a.dtype)
+    near = np.arange(len(a)) % 4 == 1  # cancels all but the product's last bits
+    with np.errstate(all="ignore"):
+        c = np.where(near, -(a * b), c).astype(a.dtype)
+    operands = ((kind, a), (kind, b), (kind, c))
+    got = apply(card, f"fma.{mode}.{kind} %d, %0, %1, %2;", kind, *operands)
+    triples = zip(a.tolist(), b.tolist(), c.tolist(), strict=True)
+    same(got, [exact("fma", kind, mode, *t) for t in triples])
+
+
+@pytest.mark.parametrize("mode", ["rn", "rz", "rm", "rp"])
+@pytest.mark.parametrize("kind", ["f32", "f64"])
+def test_square_roots(card, kind, mode):
+    a = np.abs(floats(kind, 200))
+    got = apply(card, f"sqrt.{mode}.{kind} %d, %0;", kind, (kind, a))
+    scale = 2**600
+
+    def root(x: float) -> float:
+        if not math.isfinite(x) or x == 0:
+            return x
+        f = Fraction(x) * scale**2
+        low = math.isqrt(f.numerator // f.denominator)
+        exactly = low * low * f.denominator == f.numerator
+        # strictly between two integers when not exact: the half keeps it so
+        return rounded(Fraction(2 * low + (not exactly), 2 * scale), kind, mode, 1)
+
+    same(got, [root(x) for x in a.tolist()])
+
+
+def test_flush_and_saturation(card):
+    a, b = all_pairs(floats("f32"))
+    got = apply(card, "mul.ftz.f32 %d, %0, %1;", "f32", ("f32", a), ("f32", b))
+
+    def flushed(x: float) -> float:
+        return math.copysign(0.0, x) if abs(x) < 2.0**-126 else x
+
+    pairs_ = list(zip(a.tolist(), b.tolist(), strict=True))
+    same(got, [flushed(exact("mul", "f32", "rn", flushed(x), flushed(y))) for x, y in pairs_])
+    got = apply(card, "add.sat.f32 %d, %0, %1;", "f32", ("f32", a), ("f32", b))
+    sums = [exact("add", "f32", "rn", x, y) for x, y in pairs_]
+    same(got, [0.0 if math.isnan(s) else min(max(s, 0.0), 1.0) + 0.0 for s in sums])
+
+
+@pytest.mark.parametrize("kind", ["f32", "f64"])
+def test_minimum_and_maximum(card, kind):
+    a, b = all_pairs(floats(kind))
+
+    def least(x: float, y: float, pick) -> float:
+        if math.isnan(x) or math.isnan(y):
+            return y if math.isnan(x) else x
+        if x == y == 0:
+            return pick(x, y, key=lambda v: math.copysign(1, v))
+        return pick(x, y)
+
+    for name, pick in (("min", min), ("max", max)):
+        got = apply(card, f"{name}.{kind} %d, %0, %1;", kind, (kind, a), (kind, b))
+        same(got, [least(x, y, pick) for x, y in zip(a.tolist(), b.tolist(), strict=True)])
+    got = apply(card, "min.NaN.f32 %d, %0, %1;", "f32", ("f32", a), ("f32", b))
+    nan = np.isnan(a.astype(np.float32)) | np.isnan(b.astype(np.float32))
+    assert (np.isnan(got) == nan).all()
+
+
+COMPARE = {"eq": lambda a, b: a == b, "ne": lambda a, b: a != b, "lt": lambda a, b: a < b,
+           "le": lambda a, b: a <= b, "gt": lambda a, b: a > b, "ge": lambda a, b: a >= b}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*COMPARE, *(f"{n}u" for n in COMPARE), "num", "nan"])
+def test_comparisons_of_floats(card, name):
+    a, b = all_pairs(floats("f32", 3))
+    code = f"setp.{name}.f32 %p, %0, %1; selp.u32 %d, 1, 0, %p;"
+    got = apply(card, code, "u32", ("f32", a), ("f32", b))
+    unordered = np.isnan(a) | np.isnan(b)
+    if name in ("num", "nan"):
+        expected = unordered == (name == "nan")
+    elif name in COMPARE:
+        expected = COMPARE[name](a, b) & ~unordered
+    else:
+        expected = COMPARE[name[:-1]](a, b) | unordered
+    assert (got == expected).all()
+
+
+@pytest.mark.parametrize("kind", ["u32", "s32", "u64", "s64", "s16", "u16"])
+@pytest.mark.parametrize("name", COMPARE)
+def test_comparisons_of_integers(card, name, kind):
+    a, b = pairs(kind)
+    code = f"setp.{name}.{kind} %p|%q, %0, %1; selp.u32 %d, 1, 0, %p; @%q add.u32 %d, %d, 2;"
+    got = apply(card, code, "u32", (kind, a), (kind, b))
+    holds = COMPARE[name](a, b)
+    assert (got == np.where(holds, 1, 2)).all()
+
+
+# --- conversions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["u8", "s8", *INTEGER])
+@pytest.mark.parametrize("source", ["f16", "f32", "f64"])
+@pytest.mark.parametrize("mode", ["rni", "rzi", "rmi", "rpi"])
+def test_floats_to_integers_clamp(card, mode, source, target):
+    info = np.iinfo(STORED[target])
+    edges = [info.max, info.max + 1, info.min, info.min - 1, 2.5, -2.5, 3.5, 0.5, -0.5, 1e30, -1e30]
+    with np.errstate(over="ignore"):
+        a = np.array([*floats(source), *edges], dtype=FLOAT[source])
+    got = apply(card, f"cvt.{mode}.{target}.{source} %d, %0;", target, (source, a))
+    whole = {"rni": round, "rzi": math.trunc, "rmi": math.floor, "rpi": math.ceil}[mode]
+    for value, result in zip(a.tolist(), got.tolist(), strict=True):
+        if math.isnan(value):
+            continue
+        number = (info.max if value > 0 else info.min) if math.isinf(value) else whole(value)
+        assert result == min(max(number, info.min), info.max), value
+
+
+def test_nan_to_integer_is_zero_in_32_bits(card):
+    nan = np.array([np.nan], dtype=np.float32)
+    assert apply(card, "cvt.rzi.s32.f32 %d, %0;", "s32", ("f32", nan))[0] == 0
+    assert apply(card, "cvt.rzi.u32.f32 %d, %0;", "u32", ("f32", nan))[0] == 0
+
+
+@pytest.mark.parametrize("source", ["u32", "s32", "u64", "s64", "u16", "s16"])
+@pytest.mark.parametrize("target", ["f32", "f64"])
+@pytest.mark.parametrize("mode", ["rn", "rz", "rm", "rp"])
+def test_integers_to_floats(card, mode, target, source):
+    if mode != "rn" and source.endswith("16"):
+        mode = "rn"  # always exact: the compiler has no reason for another rounding
+    a = np.array(corners(source), dtype=INTEGER[source])
+    got = apply(card, f"cvt.{mode}.{target}.{source} %d, %0;", target, (source, a))
+    same(got, [rounded(Fraction(v), target, mode, 1) for v in a.tolist()])
+
+
+@pytest.mark.parametrize("mode", ["rn", "rz", "rm", "rp"])
+@pytest.mark.parametrize(("target", "source"), [("f32", "f64"), ("f16", "f32")])
+def test_narrower_floats(card, mode, target, source):
+    tiny = float(np.finfo(FLOAT[target]).smallest_subnormal)
+    more = [tiny / 2, tiny * 0.75, -tiny / 2, tiny * 1.5, float(np.finfo(FLOAT[target]).max) * 1.01]
+    a = np.array([*floats(source, 200), *floats(target), *more], dtype=FLOAT[source])
+    if source == "f32" and mode != "rn":
+        a = a[np.abs(a) < 1e30]
+    got = apply(card, f"cvt.{mode}.{target}.{source} %d, %0;", target, (source, a))
+    same(
+        got,
+        [
+            rounded(Fraction(v), target, mode, int(math.copysign(1, v))) if math.isfinite(v) else v
+            for v in a.tolist()
+        ],
+    )
+
+
+def test_wider_floats_are_exact(card):
+    every_half = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    got = apply(card, "cvt.f32.f16 %d, %0;", "f32", ("f16", every_half))
+    same(got, every_half.astype(np.float64).tolist())
+
+
+def test_bfloat16_and_tf32(card):
+    a = np.concatenate([floats("f32", 300), np.arange(1, 2, 1 / 1000, dtype=np.float32)])
+    got = apply(card, "cvt.rn.bf16.f32 %d, %0;", "bf16", ("f32", a))
+    expected = a.astype(ml_dtypes.bfloat16)
+    nan = np.isnan(a)
+    assert (got[~nan] == expected.view(np.uint16)[~nan]).all()
+    assert np.isnan(got.view(ml_dtypes.bfloat16)[nan].astype(np.float32)).all()
+    back = apply(card, "cvt.f32.bf16 %d, %0;", "f32", ("bf16", got))
+    same(back, expected.astype(np.float64).tolist())
+    finite = a[np.isfinite(a) & (np.abs(a) < 1e38)]
+    got = apply(card, "cvt.rna.tf32.f32 %d, %0;", "tf32", ("f32", finite))
+    whole = finite.view(np.uint32).astype(np.uint64)
+    assert (got == ((whole + 0x1000) & 0xFFFFE000)).all()
+
+
+@pytest.mark.parametrize(
+    ("target", "source"),
+    [("u8", "u32"), ("s8", "s32"), ("u16", "s32"), ("s64", "s32"), ("u64", "u32"), ("s32", "u16"),
+     ("s32", "s64"), ("u32", "u64"), ("s64", "s16")],
+)  # fmt: skip
+def test_integers_to_integers(card, target, source):
+    a = np.array(corners(source), dtype=INTEGER[source])
+    got = apply(card, f"cvt.{target}.{source} %d, %0;", target, (source, a))
+    assert (got == a.astype(STORED[target])).all()
+    info = np.iinfo(STORED[target])
+    if info.bits < np.iinfo(INTEGER[source]).bits:
+        got = apply(card, f"cvt.sat.{target}.{source} %d, %0;", target, (source, a))
+        assert got.tolist() == [min(max(v, info.min), info.max) for v in a.tolist()]
+
+
+def test_a_predicate_keeps_what_was_there(card):
+    a = np.arange(100, dtype=np.uint32)
+    code = "mov.u32 %d, 7; setp.lt.u32 %p, %0, 50; @%p add.u32 %d, %0, 1; @!%p sub.u32 %d, %d, 2;"
+    got = apply(card, code, "u32", ("u32", a))
+    assert got.tolist() == [v + 1 if v < 50 else 5 for v in range(100)]
+
+
+def test_values_split_and_joined(card):
+    a = np.array(corners("u64"), dtype=np.uint64)
+    code = "{ .reg .b32 lo, hi; mov.b64 {lo, hi}, %0; mov.b64 %d, {hi, lo}; }"
+    got = apply(card, code, "u64", ("u64", a))
+    assert got.tolist() == [
+        struct.unpack("<Q", struct.pack("<II", v >> 32, v & 0xFFFFFFFF))[0] for v in a.tolist()
+    ]
