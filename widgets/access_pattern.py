@@ -13,10 +13,11 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
+from kernels.coalescing.elements import copy_elements_kernels
 from kernels.runtime import EmulatedDevice, KernelFunction
 from widgets.live import Live
 from widgets.look import BLUE, GREEN, ORANGE, TEXT, significant
-from widgets.picture import Touch, draw, new_picture, svg
+from widgets.picture import Touch, draw, keep, new_picture, svg
 
 LANES = 32
 ELEMENTS = {1: "1 B: char", 2: "2 B: half", 4: "4 B: float", 8: "8 B: float2", 16: "16 B: float4"}
@@ -107,11 +108,10 @@ class AccessPattern(Live):
         )
         for control in (self.element, self.offset, self.stride):
             control.observe(self._update, names="value")
-        self.figure = new_picture()
-        self.numbers = ipywidgets.HTML()
-        self.numbers.add_class("coalesce-access-pattern")
         self.touch = probe.touch(4, 0, 1)
-        self._show()
+        self.figure = new_picture(self.touch)
+        self.numbers = ipywidgets.HTML(numbers(self.touch))
+        self.numbers.add_class("coalesce-access-pattern")
         super().__init__(
             ipywidgets.VBox(
                 [
@@ -126,10 +126,8 @@ class AccessPattern(Live):
 
     def _update(self, _: Any) -> None:
         self.touch = self.probe.touch(self.element.value, self.offset.value, self.stride.value)
-        self._show()
-
-    def _show(self) -> None:
         draw(self.figure, self.touch)
+        keep(self.figure)
         self.numbers.value = numbers(self.touch)
 
 
@@ -166,5 +164,5 @@ def numbers(touch: Touch) -> str:
 
 
 def access_pattern() -> AccessPattern:
-    """The widget over the topic's own kernels."""
-    raise NotImplementedError
+    """The widget over the topic's own kernels, one an element size."""
+    return AccessPattern(Probe(copy_elements_kernels()))

@@ -8,14 +8,15 @@ from html import escape
 from typing import Any
 
 from emulator import Report
-from kernels.runtime import Device, KernelFunction, Timing
+from kernels.coalescing.launches import Step, profile, time
+from kernels.runtime import Device, Timing
 from widgets.live import Html
 from widgets.look import BLUE, ORANGE, bar, faint, significant, table
 
 SECTOR = 32  # bytes
 ELEMENTS_A_BLOCK = 4096  # of the talk's copies
 BLOCKS_ON_CPU = 400  # the talk's number
-TIMES_L2 = 5  # how much larger than its L2 cache a GPU's arrays together must be
+TIMES_L2 = 3  # how much larger than its L2 cache a GPU's arrays together must be
 
 
 def copy_blocks(device: Device) -> int:
@@ -70,22 +71,18 @@ class Cost:
         return counters[f"{name}_op_ld.sum"] + counters[f"{name}_op_st.sum"]
 
 
-def cost(
-    device: Device,
-    label: str,
-    kernel: KernelFunction,
-    grid: int,
-    block: int,
-    args: Sequence[Any],
-    useful_bytes: float,
-) -> Cost:
-    """Profile and time one launch. On the software GPU one run gives both."""
-    report = device.profile(kernel, grid, block, args)
+def cost(device: Device, step: Step, *arguments: Any, useful_bytes: float, label: str = "") -> Cost:
+    """Profile and time the launch of ``step(device, *arguments)``.
+
+    ``useful_bytes`` are what the task itself has to read and write. On the software GPU one run
+    gives counters and time.
+    """
+    report = profile(device, step, *arguments)
     if device.kind == "emulated" and report.time_us is not None:
         timing = Timing.of([report.time_us], "modelled")
     else:
-        timing = device.time(kernel, grid, block, args)
-    return Cost(label, report, timing, useful_bytes)
+        timing = time(device, step, *arguments)
+    return Cost(label or step.__name__, report, timing, useful_bytes)
 
 
 def cost_table(costs: Sequence[Cost]) -> Html:

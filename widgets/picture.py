@@ -53,26 +53,23 @@ class Touch:
         return 0, max(max(self.touched) + 1, 8)
 
 
-def new_picture() -> go.FigureWidget:
-    """An empty picture; :func:`draw` fills it, as often as one likes."""
-    figure = quiet(go.FigureWidget())
-    flat = {"marker": {"line": {"width": 0}}, "hoverinfo": "skip"}
+def new_picture(touch: Touch) -> go.FigureWidget:
+    """A picture of ``touch``; :func:`draw` changes it to another."""
+    figure = go.Figure()
     figure.add_bar(
         name="not touched",
-        **{
-            **flat,
-            "marker": {
-                "color": "rgba(128,128,128,0.10)",
-                "line": {"color": "rgba(128,128,128,0.6)", "width": 1},
-            },
+        marker={
+            "color": "rgba(128,128,128,0.10)",
+            "line": {"color": "rgba(128,128,128,0.6)", "width": 1},
         },
+        hoverinfo="skip",
     )
     figure.add_bar(
         name="moved, not asked for",
         marker={"color": ORANGE, "line": {"width": 0}},
         hovertemplate="%{customdata}<extra></extra>",
     )
-    figure.add_bar(name="asked for", **{**flat, "marker": {"color": BLUE, "line": {"width": 0}}})
+    figure.add_bar(name="asked for", marker={"color": BLUE, "line": {"width": 0}}, hoverinfo="skip")
     figure.add_scatter(
         mode="lines",
         line={"color": "rgba(128,128,128,0.75)", "width": 1},
@@ -101,16 +98,27 @@ def new_picture() -> go.FigureWidget:
         yaxis={"visible": False, "range": [-0.02, 1.12], "fixedrange": True},
         hovermode="closest",
     )  # fmt: skip
-    return figure
+    draw(figure, touch)
+    return live(figure)
 
 
-def quiet(figure: go.FigureWidget) -> go.FigureWidget:
-    """The figure without the tool bar."""
-    figure._config = {**figure._config, "displayModeBar": False}
-    return figure
+def live(figure: go.Figure) -> go.FigureWidget:
+    """The figure as a widget without the tool bar."""
+    widget = go.FigureWidget(figure)
+    widget._config = {**widget._config, "displayModeBar": False}
+    return widget
 
 
-def draw(figure: go.FigureWidget, touch: Touch) -> None:
+def keep(widget: go.FigureWidget) -> None:
+    """Make what is shown what a page shows when it is opened or loaded again.
+
+    plotly's widget sends changes to the pages there are, and brings its own state up to date only
+    when it makes its MIME bundle, which a box that holds it does not ask for.
+    """
+    widget._repr_mimebundle_()
+
+
+def draw(figure: go.Figure, touch: Touch) -> None:
     """Show ``touch``, as one update."""
     first, last = touch.extent
     low, high = first * SECTOR, last * SECTOR
@@ -125,7 +133,8 @@ def draw(figure: go.FigureWidget, touch: Touch) -> None:
     for lane, place in enumerate(touch.places):
         lines_x += [middles[lane], place + size / 2, None]
         lines_y += [LANES_Y - 0.06, MEMORY_Y, None]
-    untouched, moved, asked, lines, lanes = figure.data
+    traces: Any = figure.data
+    untouched, moved, asked, lines, lanes = traces
     with figure.batch_update():
         _bars(untouched, [(s * SECTOR, SECTOR) for s in drawn if s not in touched], gap)
         _bars(moved, [(sector * SECTOR, SECTOR) for sector in sorted(touched)], gap)

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from widgets.live import Live
 from widgets.look import BLUE, GREEN, GREY, SKY, bar, faint, significant, table
-from widgets.picture import WIDTH, quiet
+from widgets.picture import WIDTH, live
 
 Kind = Literal["measured", "modelled", "recorded"]
 COLOURS: dict[Kind, str] = {"measured": GREEN, "modelled": BLUE, "recorded": SKY}
@@ -54,7 +54,7 @@ def measured_beside_recorded(title: str, unit: str, figures: Sequence[Figure]) -
 
 
 def _chart(title: str, unit: str, figures: Sequence[Figure]) -> go.FigureWidget:
-    chart = quiet(go.FigureWidget())
+    chart = go.Figure()
     labels = list(dict.fromkeys(figure.label for figure in figures))
     # Plotly draws from the bottom up.
     for origin in reversed(list(dict.fromkeys(figure.origin for figure in figures))):
@@ -94,7 +94,7 @@ def _chart(title: str, unit: str, figures: Sequence[Figure]) -> go.FigureWidget:
             "ticklabelstandoff": 8,
         },
     )  # fmt: skip
-    return chart
+    return live(chart)
 
 
 def static_chart(title: str, unit: str, figures: Sequence[Figure]) -> str:

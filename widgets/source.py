@@ -12,11 +12,15 @@ from widgets.look import BLUE, FAINT, MONO, ORANGE, RULE, TEXT, bar, faint, sign
 
 LOADS, STORES = "ld", "st"
 HEAD = (
-    ("sectors / request", "right"),
+    ("sectors / request", "left"),
     ("share of traffic", "left"),
     ("asked / moved", "right"),
     ("", "right"),
     ("source", "left"),
+)
+GAP = (  # lines that are left out
+    '<tr style="background: none"><td colspan="4"></td><td style="text-align: left; '
+    f'padding: 0 10px; color: {FAINT}">⋮</td></tr>'
 )
 PLENTY = 1.01  # times the fewest sectors that would do; above it a line is marked
 
@@ -30,7 +34,7 @@ class Source:
         self.text = text
 
     def _repr_markdown_(self) -> str:
-        return f"`{self.file}`, from line {self.first_line}\n```cpp\n{self.text}\n```"
+        return f"`{self.file}`, from line {self.first_line}\n```c++\n{self.text}\n```"
 
     def __repr__(self) -> str:
         return f"{self.file}, from line {self.first_line}\n{self.text}"
@@ -86,15 +90,15 @@ def source_view(report: Report, kernel: KernelFunction | None = None) -> Html:
     previous = None
     for key in sorted(texts):
         if previous is not None and (key[0], key[1] - 1) != previous:
-            rows.append(f'<tr style="background: none"><td colspan="5" style="color: {FAINT}; '
-                        'text-align: left">⋮</td></tr>')  # fmt: skip
+            rows.append(GAP)
         previous = key
         line = found.get(key)
         rows.append(_row(key[1], texts[key], line, total))
         if line is not None and _sectors(line):
             words.append(f"{key[0]}:{key[1]}  {_ratios(line)} sectors a request  {line.text}")
     head = "".join(
-        f'<th style="text-align: {side}; padding: 2px 10px; border-bottom: {RULE}">{name}</th>'
+        f'<th style="text-align: {side}; padding: 2px 10px; border-bottom: {RULE}; '
+        f'white-space: nowrap">{name}</th>'
         for name, side in HEAD
     )
     html = (
@@ -144,7 +148,7 @@ def _row(number: int, text: str, line: LineReport | None, total: float) -> str:
         efficiency = f"{_asked(line) / (sectors * 32):.0%}"
     return (
         '<tr style="background: none">'
-        f'<td style="{cell}; text-align: right; border-left: 5px solid {edge}">{ratio}</td>'
+        f'<td style="{cell}; text-align: left; border-left: 5px solid {edge}">{ratio}</td>'
         f'<td style="{cell}; text-align: left">{share}</td>'
         f'<td style="{cell}; text-align: right">{efficiency}</td>'
         f'<td style="{cell}; text-align: right; color: {FAINT}; font-family: {MONO}">{number}</td>'

@@ -70,7 +70,13 @@ def test_it_carries_no_outputs(path: Path) -> None:
     for cell in read(path).cells:
         if cell.cell_type == "code":
             assert cell.outputs == [] and cell.execution_count is None
-        assert cell.metadata == {}
+
+
+@every
+def test_a_predictions_code_is_folded_away_because_it_holds_the_answer(path: Path) -> None:
+    for cell in read(path).cells:
+        asks = cell.cell_type == "code" and "= predict(" in cell.source
+        assert cell.metadata == ({"jupyter": {"source_hidden": True}} if asks else {}), cell.id
 
 
 @every

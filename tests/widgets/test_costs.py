@@ -41,7 +41,7 @@ def test_a_table_says_where_its_numbers_come_from() -> None:
 def test_measured_and_modelled_times_are_not_put_in_one_table() -> None:
     modelled = made("a", 4.0, Timing.of([2.0], "modelled"))
     measured = replace(modelled, timing=Timing.of([2.0], "measured"))
-    with pytest.raises(ValueError, match="measured.*modelled"):
+    with pytest.raises(ValueError, match=r"measured.*modelled"):
         cost_table([modelled, measured])
 
 
@@ -55,4 +55,4 @@ def test_a_gpu_copies_more_than_its_l2_holds() -> None:
         arch = open_device("emulated").arch
 
     blocks = copy_blocks(Gpu())  # type: ignore[arg-type]
-    assert blocks * 4096 * 4 * 2 >= 5 * Gpu.arch.l2_bytes
+    assert blocks * 4096 * 4 * 2 >= 3 * Gpu.arch.l2_bytes
