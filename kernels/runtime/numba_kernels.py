@@ -57,11 +57,15 @@ def numba_program(kernel: Any, signature: Any) -> NumbaProgram:
     """
     function = getattr(kernel, "py_func", kernel)
     if not inspect.isfunction(function):
-        raise ArgumentError(
-            f"{kernel!r} is not a kernel: pass program['name'], or a Numba kernel (a function with "
-            "@cuda.jit, or a pair of a function and its signature)"
-        )
+        raise ArgumentError(_not_a_kernel(kernel))
     return _compile(function, _types(signature))
+
+
+def _not_a_kernel(kernel: Any) -> str:
+    return (
+        f"{kernel!r} is not a kernel: pass program['name'], or a Numba kernel (a function with "
+        "@cuda.jit, or a pair of a function and its signature)"
+    )
 
 
 def numba_kernel(kernel: Any, args: Sequence[Any]) -> KernelFunction:
@@ -76,9 +80,13 @@ def numba_kernel(kernel: Any, args: Sequence[Any]) -> KernelFunction:
         program = numba_program(*kernel)
     else:
         function = getattr(kernel, "py_func", None)
+        if inspect.isfunction(kernel):
+            raise ArgumentError(
+                f"{kernel.__name__} is a plain function: decorate it with @numba.cuda.jit, or pass "
+                "a pair (function, signature)"
+            )
         if function is None:
-            program = numba_program(kernel, ())  # raises, saying what a kernel is
-            raise ArgumentError(f"{kernel!r} needs a signature: pass (function, signature)")
+            raise ArgumentError(_not_a_kernel(kernel))
         program = _compile(function, tuple(_type_of(arg) for arg in args))
     return next(iter(program.kernels.values()))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 import struct
 from fractions import Fraction
 
@@ -217,7 +218,8 @@ def test_fields_funnels_and_bytes(card):
     ]
     for mode, limit in (("wrap", lambda s: s & 31), ("clamp", lambda s: min(s, 32))):
         operands = (("u32", a), ("u32", b), ("u32", position))
-        wide = [(y << 32 | x, limit(int(s))) for x, y, s in zip(a.tolist(), b.tolist(), position.tolist(), strict=True)]  # fmt: skip
+        rows = zip(a.tolist(), b.tolist(), position.tolist(), strict=True)
+        wide = [(y << 32 | x, limit(s)) for x, y, s in rows]
         got = apply(card, f"shf.r.{mode}.b32 %d, %0, %1, %2;", "u32", *operands)
         assert got.tolist() == [w >> s & 0xFFFFFFFF for w, s in wide]
         got = apply(card, f"shf.l.{mode}.b32 %d, %0, %1, %2;", "u32", *operands)
@@ -431,8 +433,14 @@ def test_minimum_and_maximum(card, kind):
     assert (np.isnan(got) == nan).all()
 
 
-COMPARE = {"eq": lambda a, b: a == b, "ne": lambda a, b: a != b, "lt": lambda a, b: a < b,
-           "le": lambda a, b: a <= b, "gt": lambda a, b: a > b, "ge": lambda a, b: a >= b}  # fmt: skip
+COMPARE = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
 
 
 @pytest.mark.parametrize("name", [*COMPARE, *(f"{n}u" for n in COMPARE), "num", "nan"])
