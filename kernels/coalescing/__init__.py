@@ -4,18 +4,18 @@ Each kernel has a function of its name, ``copy_offset(device, x, y, 5)``, which 
 either device; :func:`profile`, :func:`time` and :func:`launch_of` take that function in place of
 calling it.
 
-====================== ================================================= ==========================
-file                  kernels                                         what changes
-====================== ================================================= ==========================
-``patterns.cu``        copy_aligned, copy_offset, copy_stride          addresses of a warp
-``block_copy.cu``      copy_strided, copy_coalesced, each also _no_l1  which thread copies what
-``vectors.cu``         copy_float, copy_float2, copy_float4            bytes an instruction
-``loads_in_flight.cu`` copy_ilp1, copy_ilp2, copy_ilp4, copy_ilp8      independent loads a thread
-``structures.cu``      energy_aos, energy_aos_float4, energy_soa       layout of the data
-``elements.cu``        copy_elements                                   all three, at run time
-``best.cu``            copy_best                                       everything together
-``numba_copies.py``    numba_copy_strided, numba_copy_coalesced        the language
-====================== ================================================= ==========================
+====================== ============================================== ========================
+file                   kernels                                        what changes
+====================== ============================================== ========================
+``patterns.cu``        copy_aligned, copy_offset, copy_stride         addresses of a warp
+``block_copy.cu``      copy_strided, copy_coalesced, each also _no_l1 which thread copies what
+``vectors.cu``         copy_float, copy_float2, copy_float4           bytes an instruction
+``loads_in_flight.cu`` copy_ilp1, copy_ilp2, copy_ilp4, copy_ilp8     independent loads a thread
+``structures.cu``      energy_aos, energy_aos_float4, energy_soa      layout of the data
+``elements.cu``        copy_elements                                  all three, at run time
+``best.cu``            copy_best                                      everything together
+``numba_copies.py``    numba_copy_strided, numba_copy_coalesced       the language
+====================== ============================================== ========================
 
 Source: the talk's chapter "Global memory coalescing"; the access unit is a sector of 32 bytes.
 """

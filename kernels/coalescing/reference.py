@@ -24,18 +24,24 @@ def copy_offset(x: Array, n: int, offset: int) -> Array:
 
 def copy_stride(x: Array, n: int, stride: int) -> Array:
     """``n`` elements, ``stride`` apart."""
-    return x[np.arange(n) * stride]
+    return _every(x, n, 0, stride)
 
 
 def copy_elements(x: Array, n: int, element_bytes: int, offset: int, stride: int) -> Array:
     """``n`` elements of ``element_bytes``, ``stride`` apart from ``offset`` on; (bytes,) uint8."""
     elements = x.view(np.uint8).reshape(-1, element_bytes)
-    chosen: Array = elements[offset + np.arange(n) * stride]
-    return chosen.reshape(-1)
+    return _every(elements, n, offset, stride).reshape(-1)
 
 
 def energy(particles: Array) -> Array:
     """Kinetic energies of (n, 8) particles, in float64."""
     field = dict(zip(FIELDS, particles.astype(np.float64).T, strict=True))
-    speed_squared: Array = field["vx"] ** 2 + field["vy"] ** 2 + field["vz"] ** 2
-    return 0.5 * field["mass"] * speed_squared
+    speed_squared = field["vx"] ** 2 + field["vy"] ** 2 + field["vz"] ** 2
+    found: Array = 0.5 * field["mass"] * speed_squared
+    return found
+
+
+def _every(x: Array, n: int, offset: int, stride: int) -> Array:
+    if stride == 0 or n == 0:
+        return x[np.full(n, offset)]
+    return x[offset : offset + (n - 1) * stride + 1 : stride].copy()

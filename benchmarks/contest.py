@@ -1,0 +1,57 @@
+"""Contenders timed against one another, one run each in turn, so that a drift meets all alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kernels.runtime import Timing
+
+
+@dataclass
+class Outcome:
+    """Timings by contender, and what went wrong with the others."""
+
+    timings: dict[str, Timing] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def contest(
+    device: Any, contenders: Mapping[str, Callable[[], None]], *, rounds: int, warmup: int = 3
+) -> Outcome:
+    """Event-timed runs, L2 flushed before each, in ``rounds`` rounds over all contenders."""
+    samples: dict[str, list[float]] = {name: [] for name in contenders}
+    outcome = Outcome()
+    for number in range(warmup + rounds):
+        for name, work in contenders.items():
+            if name in outcome.failures:
+                continue
+            try:
+                took = device.time_work(lambda _, run=work: run(), repeat=1, warmup=0)
+            except Exception as error:  # noqa: BLE001 - one contender must not lose the others
+                outcome.failures[name] = said(error)
+                continue
+            if number >= warmup:
+                samples[name] += took
+    for name, found in samples.items():
+        if name not in outcome.failures:
+            outcome.timings[name] = Timing.of(found)
+    return outcome
+
+
+def said(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
+
+
+def figures(timing: Timing, nbytes: float) -> dict[str, Any]:
+    """A timing as it is recorded: microseconds, and bandwidth over ``nbytes``."""
+    return {
+        "bytes": int(nbytes),
+        "median_us": round(timing.median_us, 3),
+        "low_us": round(timing.low_us, 3),
+        "high_us": round(timing.high_us, 3),
+        "samples": timing.samples,
+        "gigabytes_per_s": round(timing.gigabytes_per_s(nbytes), 1),
+    }

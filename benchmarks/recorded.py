@@ -1,0 +1,160 @@
+"""The recorded figures, for notebooks to show beside the reader's own.
+
+>>> from benchmarks import recorded
+>>> h100 = recorded.coalescing()
+>>> h100.kernel("copy_strided", "talk").gigabytes_per_s
+>>> h100.origin.device, h100.origin.date, h100.origin.command
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.origin import RESULTS
+
+
+class NotRecorded(LookupError):
+    """A figure that nobody has recorded; the message says which command would."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made a record."""
+
+    device: str
+    date: str  # ISO, UTC
+    command: str
+    driver: str = ""
+    cuda: str = ""
+    cpu: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured time."""
+
+    name: str  # the kernel, or the copy
+    case: str  # "talk", "large", "offset 5", "1024 MiB"
+    nbytes: int  # each byte read and each written once
+    median_us: float
+    low_us: float  # the 10th percentile
+    high_us: float  # the 90th
+    samples: int
+    gigabytes_per_s: float
+    times_torch: float | None = None  # of torch's copy_ in the same run
+
+
+@dataclass(frozen=True)
+class Coalescing:
+    """What ``python -m benchmarks.coalescing_h100`` recorded."""
+
+    origin: Origin
+    kernels: tuple[Figure, ...]
+    copies: tuple[Figure, ...]
+    ceilings: Mapping[str, Any]
+
+    def kernel(self, name: str, case: str = "large") -> Figure:
+        """A kernel's figure. Raises :class:`NotRecorded`, naming the cases there are."""
+        return _find(self.kernels, name, case, self.origin)
+
+    def cases(self, name: str) -> tuple[Figure, ...]:
+        """All of a kernel's figures, in the order they were taken."""
+        return tuple(figure for figure in self.kernels if figure.name == name)
+
+    def copy(self, name: str = "copy_best", mib: int = 1024) -> Figure:
+        """A whole-array copy's figure: "copy_best", "torch copy_", "cudaMemcpyAsync"."""
+        return _find(self.copies, name, f"{mib} MiB", self.origin)
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What ``python -m benchmarks.ncu_counters`` recorded."""
+
+    origin: Origin
+    metrics: tuple[str, ...]
+    launches: tuple[Mapping[str, Any], ...]
+
+    def launch(self, entry: str, n: int, numbers: tuple[int, ...] = ()) -> Mapping[str, float]:
+        """The counters of an aligned launch. Raises :class:`NotRecorded`."""
+        for one in self.launches:
+            key = one["entry"], one["n"], tuple(one["numbers"]), one["shift_in"], one["shift_out"]
+            if key == (entry, n, numbers, 0, 0):
+                counters: Mapping[str, float] = one["counters"]
+                return counters
+        raise NotRecorded(
+            f"no counters of {entry} with n {n} and numbers {numbers}; add a case to "
+            "benchmarks/counter_cases.py and run: python -m benchmarks.ncu_counters"
+        )
+
+
+def coalescing(path: Path = RESULTS / "coalescing_h100.json") -> Coalescing:
+    """Bandwidths of the coalescing topic on an H100. Raises :class:`NotRecorded`."""
+    record = _read(path, "benchmarks.coalescing_h100")
+    copies = {
+        (r["copy"], r["mib"]): r for r in (*_rows(record, "copies"), *_rows(record, "finals"))
+    }
+    return Coalescing(
+        _origin(record),
+        tuple(_figure(row["kernel"], row["case"], row) for row in _rows(record, "kernels")),
+        tuple(_figure(name, f"{mib} MiB", row) for (name, mib), row in copies.items()),
+        record.get("ceilings", {}),
+    )
+
+
+def counters(path: Path = RESULTS / "coalescing_counters_h100.json") -> Counters:
+    """Hardware counters of the coalescing topic on an H100. Raises :class:`NotRecorded`."""
+    record = _read(path, "benchmarks.ncu_counters")
+    return Counters(_origin(record), tuple(record["metrics"]), tuple(record["launches"]))
+
+
+def emulator_speed(path: Path = RESULTS / "emulator_speed.json") -> Mapping[str, Any]:
+    """How fast the software GPU ran, as written. Raises :class:`NotRecorded`."""
+    return _read(path, "benchmarks.emulator_speed")
+
+
+def _read(path: Path, module: str) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise NotRecorded(f"{path} is not there; this makes it: python -m {module}") from None
+    return record
+
+
+def _rows(record: Mapping[str, Any], section: str) -> list[dict[str, Any]]:
+    """A section's measured rows; what failed or was wrong is no figure."""
+    rows = record.get(section, [])
+    return [r for r in rows if "failure" not in r] if isinstance(rows, list) else []
+
+
+def _origin(record: Mapping[str, Any]) -> Origin:
+    known = record["origin"]
+    return Origin(**{name: known.get(name, "") for name in Origin.__dataclass_fields__})
+
+
+def _figure(name: str, case: str, row: Mapping[str, Any]) -> Figure:
+    return Figure(
+        name,
+        case,
+        row["bytes"],
+        row["median_us"],
+        row["low_us"],
+        row["high_us"],
+        row["samples"],
+        row["gigabytes_per_s"],
+        row.get("times_torch"),
+    )
+
+
+def _find(figures: tuple[Figure, ...], name: str, case: str, origin: Origin) -> Figure:
+    for figure in figures:
+        if (figure.name, figure.case) == (name, case):
+            return figure
+    cases = [figure.case for figure in figures if figure.name == name]
+    have = ", ".join(cases) or "nothing of that name"
+    raise NotRecorded(
+        f"no figure of {name} ({case}) by {origin.command} of {origin.date}; it has: {have}"
+    )
