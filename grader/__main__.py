@@ -1,7 +1,14 @@
 """``python -m grader``."""
 
 import sys
+import traceback
 
-from grader.cli import main
+from grader.cli import UNJUDGED, main
 
-sys.exit(main())
+try:
+    code = main()
+except Exception:  # noqa: BLE001  a fault of ours must not look like a verdict
+    traceback.print_exc()
+    print("grader: this is a fault of the grader, not of your files", file=sys.stderr)
+    code = UNJUDGED
+sys.exit(code)

@@ -24,15 +24,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         return command(course(), options)
-    except (UnknownName, DeviceError, FileNotFoundError) as error:
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNJUDGED
+    except (UnknownName, DeviceError, OSError) as error:
         print(f"grader: {error}", file=sys.stderr)
         return UNJUDGED
     except KeyboardInterrupt:
         print("\ngrader: stopped", file=sys.stderr)
         return UNJUDGED
-    except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNJUDGED
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if seed < 0:
+        raise argparse.ArgumentTypeError(f"{seed} is below 0")
+    return seed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,10 +49,14 @@ def _parser() -> argparse.ArgumentParser:
         judge = commands.add_parser(name, help=what, description=f"{what.capitalize()} of a lab.")
         judge.add_argument("lab", metavar="LAB", help="name, number (01), or a part of its name")
         judge.add_argument("--task", action="append", default=[], metavar="TASK", help="only this")
-        judge.add_argument("--path", type=Path, metavar="DIR", help="where the files are")
+        judge.add_argument(
+            "--path", type=Path, metavar="DIR", help="where the files are, or one of them"
+        )
         judge.add_argument("--device", choices=("emulated", "cuda"), help="what to run on")
         judge.add_argument("--json", action="store_true", help="the verdict as JSON")
-        judge.add_argument("--seed", type=int, help="draw the same sizes and inputs again")
+        judge.add_argument(
+            "--seed", type=_seed, metavar="N", help="draw the same sizes and inputs again"
+        )
         judge.add_argument("--quiet", action="store_true", help="no progress")
         judge.set_defaults(command=_judge, mode=name)
     hint = commands.add_parser("hint", help="the next hint for a task")
@@ -77,10 +88,11 @@ def _judge(where: Course, options: argparse.Namespace) -> int:
     lab = where.lab(options.lab)
     tasks = [find_task(lab, name) for name in options.task] or list(lab.tasks)
     folder = options.path or where.labs / lab.name
+    if folder.is_file():  # one of the lab's files: judge its task
+        tasks = tasks if options.task else [find_task(lab, folder.name)]
+        folder = folder.parent
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
-    if options.seed is not None and options.seed < 0:
-        raise UnknownName(f"--seed must be 0 or more; it is {options.seed}")
     device = open_device(options.device)
     progress = _Progress(quiet=options.quiet)
     verdict = run(

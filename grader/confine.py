@@ -96,7 +96,9 @@ def limit_resources(memory: int, cpu_seconds: int, processes: int, file_bytes: i
     ):
         hard = resource.getrlimit(what)[1]
         least = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(what, (least, least))
+        # SIGXCPU, which says why, comes at the soft limit; SIGKILL at the hard one
+        spare = 2 if what == resource.RLIMIT_CPU and least == value else 0
+        resource.setrlimit(what, (least, least + spare if spare else least))
     return (
         f"{memory >> 20} MiB of memory, {cpu_seconds} s of processor time, "
         f"files of {file_bytes >> 20} MiB"

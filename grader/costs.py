@@ -98,8 +98,8 @@ def worst_line(reports: Sequence[Report], measure_name: str) -> Finding | None:
                     wanted = {"load_sectors": "ld", "store_sectors": "st"}.get(measure_name)
                     if wanted not in (None, direction):
                         continue
-                    needed = found.nbytes / SECTOR_BYTES
-                    weight = found.sectors - needed
+                    # what is wasted; where nothing is, what is moved
+                    weight = found.sectors * (found.waste - 1) + found.sectors * 1e-6
                 if best is None or weight > best[0]:
                     best = weight, line, direction, found
     if best is None:
@@ -134,4 +134,4 @@ def _about_sectors(found: Access, direction: str) -> str:
         return f"{words}: neighbouring threads {verb} elements about {apart:.0f} places apart"
     if apart > 1.1:
         return f"{words}: each warp's piece starts in the middle of a sector"
-    return words
+    return f"{words}. That is coalesced; is something read or written more than once?"

@@ -32,6 +32,7 @@ from grader.verdict import (
 from kernels.runtime import Device, EmulatedDevice, Plan, PlanError, record
 
 MAX_PLAN_BYTES = 32 << 20
+SOLUTION = 1  # its place among the plans that are timed
 GPU_ERRORS = ("CUDARuntimeError", "CUDADriverError")  # CuPy's, which need not be installed
 GPU_STOPPED = (
     "The software GPU found nothing wrong on small sizes. Does an index overflow 32 bits on large "
@@ -271,16 +272,18 @@ def _run_on_gpu(
     if "emulated" in case.devices:
         return verdict  # too small to time
     solution = reference_plan(bench.solutions / f"{task.name}.py", task, case)
-    answers: dict[tuple[int, int], tuple[Expected, ...]] = {}
+    answers: dict[int, tuple[Expected, ...]] = {}
     problems: list[CaseVerdict] = []
 
     def fresh(which: int, number: int) -> tuple[Array, ...]:
-        values, answers[which, number] = _answers(task, case, bench, 3 + 2 * number + which)
+        if which == SOLUTION:  # inputs of its own: its answers, in the same memory, are of no use
+            return task.make_inputs(case, bench.rng(task.name, case.name, "solution", number))
+        values, answers[number] = _answers(task, case, bench, 3 + number)
         return values
 
     def check(which: int, number: int, outputs: list[Array]) -> None:
-        if which == 0 and not problems:
-            wrong = _wrong_outputs(task, case, answers[which, number], outputs)
+        if which != SOLUTION and not problems:
+            wrong = _wrong_outputs(task, case, answers[number], outputs)
             problems.extend([wrong] if wrong else [])
 
     yours, theirs = race(device, [plan, solution], fresh, check)
