@@ -1,7 +1,7 @@
 """The notebooks' interactive figures. Each shows static HTML where no kernel is live."""
 
 from widgets.access_pattern import access_pattern
-from widgets.costs import Cost, copy_blocks, cost, cost_table
+from widgets.costs import Cost, copy_blocks, cost, cost_chart, cost_table
 from widgets.device_card import device_card
 from widgets.predict import predict, predictions
 from widgets.recorded import Figure, measured_beside_recorded
@@ -13,6 +13,7 @@ __all__ = [
     "access_pattern",
     "copy_blocks",
     "cost",
+    "cost_chart",
     "cost_table",
     "device_card",
     "measured_beside_recorded",

@@ -10,8 +10,9 @@ from typing import Any
 from emulator import Report
 from kernels.coalescing.launches import Step, profile, time
 from kernels.runtime import Device, Timing
-from widgets.live import Html
+from widgets.live import Html, Live
 from widgets.look import BLUE, ORANGE, bar, faint, significant, table
+from widgets.recorded import Figure, Kind, Load, look_up, measured_beside_recorded
 
 SECTOR = 32  # bytes
 ELEMENTS_A_BLOCK = 4096  # of the talk's copies
@@ -39,6 +40,9 @@ class Cost:
     report: Report
     timing: Timing
     useful_bytes: float  # read and written once, as the task needs
+    step: str = ""  # the kernel's name, under which figures of it are recorded
+    case: str = "large"  # and the recorded case to hold it against
+    device: str = ""  # that it was timed on
 
     @property
     def gigabytes_per_s(self) -> float:
@@ -71,32 +75,44 @@ class Cost:
         return counters[f"{name}_op_ld.sum"] + counters[f"{name}_op_st.sum"]
 
 
-def cost(device: Device, step: Step, *arguments: Any, useful_bytes: float, label: str = "") -> Cost:
+def cost(
+    device: Device,
+    step: Step,
+    *arguments: Any,
+    useful_bytes: float,
+    label: str = "",
+    case: str = "large",
+) -> Cost:
     """Profile and time the launch of ``step(device, *arguments)``.
 
-    ``useful_bytes`` are what the task itself has to read and write. On the software GPU one run
-    gives counters and time.
+    ``useful_bytes`` are what the task itself has to read and write. ``case`` is the recorded case
+    that comes nearest. On the software GPU one run gives counters and time.
     """
     report = profile(device, step, *arguments)
     if device.kind == "emulated" and report.time_us is not None:
         timing = Timing.of([report.time_us], "modelled")
     else:
         timing = time(device, step, *arguments)
-    return Cost(label or step.__name__, report, timing, useful_bytes)
+    name = step.__name__
+    return Cost(label or name, report, timing, useful_bytes, name, case, device.name)
 
 
-def cost_table(costs: Sequence[Cost]) -> Html:
-    """Counters and times of ``costs``. Raises ValueError when times are of different kinds."""
+def cost_table(costs: Sequence[Cost], load: Load | None = None) -> Html:
+    """Counters and times of ``costs``, beside recorded bandwidths when ``load`` gives a record.
+
+    Raises ValueError when times are of different kinds.
+    """
     kinds = {one.timing.kind for one in costs}
     if len(kinds) != 1:
         raise ValueError(f"one table holds times of one kind, not of {sorted(kinds)}")
     kind = kinds.pop()
     fastest = max(one.gigabytes_per_s for one in costs)
+    found = [look_up(load, one.step, one.case) for one in costs] if load else []
+    known = any(figure.value is not None for figure in found)
     head = ["", "requests", "sectors / load", "sectors / store", "asked / moved",
-            f"time, {kind}", "GB/s", ""]  # fmt: skip
+            f"time, {kind}", f"GB/s, {kind}", "", *["GB/s, recorded"] * known]  # fmt: skip
     rows, words = [], []
-    for one in costs:
-        colour = BLUE if one.efficiency > 0.99 else ORANGE
+    for index, one in enumerate(costs):
         cells = [
             f"{one.requests:,.0f}",
             significant(one.sectors_a_request("ld")),
@@ -105,12 +121,31 @@ def cost_table(costs: Sequence[Cost]) -> Html:
             f"{significant(one.timing.median_us)} µs",
             significant(one.gigabytes_per_s),
         ]
-        drawn = bar(one.gigabytes_per_s / fastest, colour, "140px")
-        rows.append([f"<code>{escape(one.label)}</code>", *cells, drawn])
-        words.append("  ".join([one.label, *cells]))
-    device = costs[0].report.device
-    where = f"Counters: {device}. Times: {kind}."
+        colour = BLUE if one.efficiency > 0.99 else ORANGE
+        drawn = bar(one.gigabytes_per_s / fastest, colour, "110px")
+        theirs = [found[index].shown] if known else []
+        rows.append([f"<code>{escape(one.label)}</code>", *cells, drawn, *theirs])
+        words.append("  ".join([one.label, *cells, *theirs]))
+    notes = [f"Counters: {costs[0].report.device}. Times: {costs[0].device}, {kind}."]
+    notes += dict.fromkeys(figure.note for figure in found)
+    text = ["  ".join(name for name in head if name), *words, *notes]
     return Html(
-        table(head, rows, numbers=range(1, 7)) + faint(where),
-        "\n".join(["  ".join(head[:7]), *words, where]),
+        table(head, rows, numbers=(*range(1, 7), 8)) + "".join(faint(note) for note in notes),
+        "\n".join(text),
     )
+
+
+def cost_chart(title: str, costs: Sequence[Cost], load: Load) -> Live:
+    """Bandwidths of ``costs`` as bars, beside the recorded ones."""
+    figures: list[Figure] = []
+    missing: dict[str, None] = {}
+    for one in costs:
+        kind: Kind = "measured" if one.timing.kind == "measured" else "modelled"
+        figures.append(Figure(one.label, one.gigabytes_per_s, kind, one.device))
+        theirs = look_up(load, one.step, one.case)
+        if theirs.value is None:
+            missing[theirs.note] = None
+        else:
+            recorded = (theirs.device, theirs.date, theirs.command)
+            figures.append(Figure(one.label, theirs.value, "recorded", *recorded))
+    return measured_beside_recorded(title, "GB/s", figures, notes=tuple(missing))

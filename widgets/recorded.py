@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Literal
+from typing import Literal, Protocol
 
 import ipywidgets
 import plotly.graph_objects as go
@@ -37,9 +37,68 @@ class Figure:
         return f"{self.device}, {self.kind}" + (f" {self.date}" if self.date else "")
 
 
-def measured_beside_recorded(title: str, unit: str, figures: Sequence[Figure]) -> Live:
+class _Bandwidth(Protocol):
+    @property
+    def gigabytes_per_s(self) -> float: ...
+
+
+class _Origin(Protocol):
+    @property
+    def device(self) -> str: ...
+    @property
+    def date(self) -> str: ...
+    @property
+    def command(self) -> str: ...
+
+
+class Record(Protocol):
+    """Recorded bandwidths of kernels, as ``benchmarks.recorded`` has them."""
+
+    @property
+    def origin(self) -> _Origin: ...
+
+    def kernel(self, name: str, case: str, /) -> _Bandwidth:
+        """The figure of a kernel in a case; LookupError when there is none."""
+        ...
+
+
+Load = Callable[[], Record]  # raises LookupError when nothing is recorded
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """A recorded bandwidth, or why there is none."""
+
+    value: float | None  # GB/s
+    note: str  # where it comes from, or what is missing
+    device: str = ""
+    date: str = ""
+    command: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The value for a table."""
+        return "" if self.value is None else significant(self.value)
+
+
+def look_up(load: Load, name: str, case: str) -> LookedUp:
+    """The recorded bandwidth of a kernel. What is not recorded is said, not raised."""
+    try:
+        record = load()
+        value = record.kernel(name, case).gigabytes_per_s
+    except LookupError as missing:
+        return LookedUp(None, f"Not recorded: {missing}")
+    made = record.origin
+    note = f"Recorded: {made.device}, {made.date}, by: {made.command}"
+    return LookedUp(value, note, made.device, made.date, made.command)
+
+
+def measured_beside_recorded(
+    title: str, unit: str, figures: Sequence[Figure], *, notes: Sequence[str] = ()
+) -> Live:
     """A bar chart of ``figures`` in ``unit``, grouped by label, one series an origin.
 
+    ``notes`` are shown below it, after the commands that recorded what is recorded.
     Raises ValueError when there are no figures, or two of one label and origin.
     """
     if not figures:
@@ -49,8 +108,9 @@ def measured_beside_recorded(title: str, unit: str, figures: Sequence[Figure]) -
     if twice:
         label, origin = min(twice)
         raise ValueError(f"two figures for {label!r} from {origin!r}: give one")
-    shown = ipywidgets.VBox([_chart(title, unit, figures), ipywidgets.HTML(_commands(figures))])
-    return Live(shown, lambda: static_chart(title, unit, figures))
+    below = _commands(figures) + "".join(faint(note) for note in notes)
+    shown = ipywidgets.VBox([_chart(title, unit, figures), ipywidgets.HTML(below)])
+    return Live(shown, lambda: static_chart(title, unit, figures) + below)
 
 
 def _chart(title: str, unit: str, figures: Sequence[Figure]) -> go.FigureWidget:
@@ -110,7 +170,7 @@ def static_chart(title: str, unit: str, figures: Sequence[Figure]) -> str:
         for figure in figures
     ]
     head = ["", escape(unit), "", "device"]
-    return f"<b>{escape(title)}</b>{table(head, rows, numbers=(1,))}{_commands(figures)}"
+    return f"<b>{escape(title)}</b>{table(head, rows, numbers=(1,))}"
 
 
 def _commands(figures: Sequence[Figure]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from emulator import Report
 from kernels.runtime import Timing, open_device
-from widgets.costs import Cost, copy_blocks, cost_table
+from widgets.costs import Cost, copy_blocks, cost_chart, cost_table
 
 
 def made(label: str, loads: float, timing: Timing) -> Cost:
@@ -22,7 +22,7 @@ def made(label: str, loads: float, timing: Timing) -> Cost:
         kernel=label, grid=(1, 1, 1), block=(32, 1, 1), shared_bytes=0, device="a device",
         counters=counters,
     )  # fmt: skip
-    return Cost(label, report, timing, 256.0)
+    return Cost(label, report, timing, 256.0, step="copy_strided", device="my device")
 
 
 def test_bytes_moved_are_whole_sectors() -> None:
@@ -36,6 +36,46 @@ def test_a_table_says_where_its_numbers_come_from() -> None:
     table = cost_table([made("copy_strided", 12.0, Timing.of([2.0], "modelled"))])
     for part in ("copy_strided", "time, modelled", "50 %", "2 µs", "Counters: a device"):
         assert part in table.html and part in table.text.replace("sectors / load  ", "")
+
+
+class Recorded:
+    """A record of one kernel."""
+
+    class origin:  # noqa: N801
+        device, date, command = "H100", "2026-11-23", "python -m record"
+
+    gigabytes_per_s = 1234.0
+
+    def kernel(self, name: str, case: str) -> Recorded:
+        if (name, case) != ("copy_strided", "large"):
+            raise LookupError(f"no figure of {name}")
+        return self
+
+
+def not_there() -> Recorded:
+    raise LookupError("run: python -m record")
+
+
+COST = made("stride 4", 12.0, Timing.of([2.0], "modelled"))
+
+
+def test_recorded_bandwidths_stand_beside_with_their_origin() -> None:
+    html = cost_table([COST], Recorded).html
+    assert "GB/s, recorded" in html and "1,234" in html
+    assert "Recorded: H100, 2026-11-23, by: python -m record" in html
+
+
+def test_a_chart_has_this_device_and_the_recorded_one() -> None:
+    html = cost_chart("Copies", [COST], Recorded)._repr_mimebundle_()["text/html"]
+    assert "my device, modelled" in html and "H100, recorded 2026-11-23" in html
+
+
+def test_what_nobody_recorded_is_said_and_leaves_no_empty_column() -> None:
+    html = cost_table([COST], not_there).html
+    assert "GB/s, recorded" not in html
+    assert "Not recorded: run: python -m record" in html
+    chart = cost_chart("Copies", [COST], not_there)._repr_mimebundle_()["text/html"]
+    assert "Not recorded: run: python -m record" in chart and "my device" in chart
 
 
 def test_measured_and_modelled_times_are_not_put_in_one_table() -> None:
