@@ -6,7 +6,7 @@ from llvmlite import ir
 
 from emulator.lower.floating import flush
 from emulator.lower.integer import constant
-from emulator.lower.registry import NotLowered, instruction
+from emulator.lower.registry import NotLowered, instruction, one_of
 from emulator.lower.types import bits, integers, is_float, is_signed
 from emulator.lower.warp import WarpLowering
 from emulator.native.layout import LANES
@@ -21,7 +21,7 @@ COMPARISONS = {*SIGNS, *UNORDERED, "num", "nan"}
 def compare(lower: WarpLowering, inst: Instruction, kind: str) -> ir.Value:
     """``a OP b`` for ``setp`` and ``set``."""
     builder = lower.builder
-    name = next(m for m in inst.modifiers if m in COMPARISONS)
+    name = one_of(inst, COMPARISONS)
     a, b = (lower.read(o, kind) for o in inst.operands[1:3])
     if not is_float(kind):
         if kind.startswith("bf") or "x2" in kind or name not in SIGNS:

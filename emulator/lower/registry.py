@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from emulator.ptx import Instruction
@@ -17,6 +17,14 @@ HANDLERS: dict[str, Handler] = {}
 
 class NotLowered(Exception):
     """A handler knows the opcode but not this form of it; the instruction traps when executed."""
+
+
+def one_of(inst: Instruction, choices: Collection[str]) -> str:
+    """The first modifier that is one of ``choices``."""
+    for modifier in inst.modifiers:
+        if modifier in choices:
+            return modifier
+    raise NotLowered(inst.text)
 
 
 def instruction(*opcodes: str) -> Callable[[Handler], Handler]:

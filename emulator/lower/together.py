@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from emulator.lower.registry import NotLowered, instruction
+from emulator.lower.registry import NotLowered, instruction, one_of
 from emulator.lower.types import integers, is_signed
 from emulator.lower.warp import WarpLowering
 from emulator.native.access import bits_of, lanes_of, splat
@@ -35,7 +35,7 @@ def shfl(lower: WarpLowering, inst: Instruction) -> None:
     target, in_range = _destinations(inst.operands[0])
     source, b, c = inst.operands[1:4]
     value = lower.read(source, "b32")
-    mode = next(m for m in inst.modifiers if m in ("up", "down", "bfly", "idx"))
+    mode = one_of(inst, ("up", "down", "bfly", "idx"))
     if isinstance(b, Immediate) and isinstance(c, Immediate):
         pairs = [shuffle_source(mode, lane, int(b.value), int(c.value)) for lane in LANE]
         picks = _constant([j for j, _ in pairs])
@@ -123,7 +123,7 @@ def vote(lower: WarpLowering, inst: Instruction) -> None:
     none = builder.icmp_unsigned("==", yes, ir.Constant(i32, 0))
     every = builder.icmp_unsigned("==", yes, active)
     answers = {"all": every, "any": builder.not_(none), "uni": builder.or_(none, every)}
-    answer = next(answers[m] for m in inst.modifiers if m in answers)
+    answer = answers[one_of(inst, answers)]
     lower.result(inst, splat(builder, answer))
 
 
@@ -178,7 +178,7 @@ def redux(lower: WarpLowering, inst: Instruction) -> None:
     kind = inst.type
     if kind not in ("u32", "s32", "b32"):
         raise NotLowered(inst.text)
-    op = next(m for m in inst.modifiers if m in REDUCTIONS)
+    op = one_of(inst, REDUCTIONS)
     name = op
     neutral = {"and": -1, "min": 0xFFFFFFFF, "max": 0}.get(op, 0)
     if op in ("min", "max"):

@@ -81,7 +81,8 @@ class Frame:
             actuals = [a.name for a in inst.arguments if isinstance(a, Symbol)] + [*inst.returns]
             formals = [*callee.parameters, *callee.returns]
             sizes = [function.variables[a].nbytes for a in actuals if a in function.variables]
-            if sizes != [formal.nbytes for formal in formals]:
+            fits = len(actuals) == len(formals) == len(inst.arguments) + len(inst.returns)
+            if not fits or sizes != [formal.nbytes for formal in formals]:
                 raise PtxError(
                     f"PTX line {inst.ptx_line}: arguments do not fit {callee.name!r}: {inst.text}"
                 )

@@ -1,16 +1,8 @@
-// The fastest copy: 16 bytes a load, several loads in flight, nothing kept that is not used again.
+// The fastest copy: one 16-byte load a thread, full blocks, a block for every tile. On an H100 the
+// search (benchmarks/copy_search.py) found nothing better: enough threads are in flight without
+// several loads in each, and cache hints buy nothing.
 
-constexpr int THREADS = 256;
-constexpr int LOADS = 4;  // 16-byte loads in flight in each thread; a block copies THREADS * LOADS
-
-// 16 bytes of data that is read once: L1 does not keep it.
-__device__ uint4 load_once(const uint4* at) {
-  uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(at));
-  return v;
-}
+constexpr int THREADS = 1024;  // a block copies 16 KiB
 
 // 16 bytes from an address that is a multiple of sizeof(Part) only. Neighbouring lanes' parts
 // share sectors, which L1 keeps meanwhile.
@@ -28,12 +20,8 @@ __device__ uint4 load_in_parts(const unsigned char* at) {
 
 template <class Part>
 __device__ void copy_in_parts(const unsigned char* in, uint4* out, size_t vectors) {
-  size_t first = size_t(blockIdx.x) * (THREADS * LOADS) + threadIdx.x;
-#pragma unroll 1
-  for (int k = 0; k < LOADS; ++k) {
-    size_t i = first + k * THREADS;
-    if (i < vectors) __stcs(&out[i], load_in_parts<Part>(in + 16 * i));
-  }
+  size_t i = size_t(blockIdx.x) * THREADS + threadIdx.x;
+  if (i < vectors) out[i] = load_in_parts<Part>(in + 16 * i);
 }
 
 // Any length, any alignment; full speed when `in` and `out` are equally far from a 16-byte
@@ -57,18 +45,8 @@ copy_best(const void* __restrict__ in, void* __restrict__ out, size_t nbytes) {
 
   int apart = reinterpret_cast<size_t>(from) & 15;
   if (apart == 0) {
-    auto source = reinterpret_cast<const uint4*>(from);
-    size_t first = size_t(blockIdx.x) * (THREADS * LOADS) + threadIdx.x;
-    uint4 item[LOADS];
-    if (first - threadIdx.x + THREADS * LOADS <= vectors) {  // a whole tile: no guards
-#pragma unroll
-      for (int k = 0; k < LOADS; ++k) item[k] = load_once(&source[first + k * THREADS]);
-#pragma unroll
-      for (int k = 0; k < LOADS; ++k) __stcs(&target[first + k * THREADS], item[k]);
-    } else {
-#pragma unroll 1
-      for (size_t i = first; i < vectors; i += THREADS) __stcs(&target[i], load_once(&source[i]));
-    }
+    size_t i = size_t(blockIdx.x) * THREADS + threadIdx.x;
+    if (i < vectors) target[i] = reinterpret_cast<const uint4*>(from)[i];
   } else if (apart % 8 == 0) {
     copy_in_parts<uint2>(from, target, vectors);
   } else if (apart % 4 == 0) {

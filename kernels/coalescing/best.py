@@ -7,9 +7,8 @@ from typing import Any
 from kernels.coalescing.launches import blocks_for, program
 from kernels.runtime import Device
 
-THREADS = 256  # as in best.cu
-LOADS = 4
-BLOCK_BYTES = THREADS * LOADS * 16
+THREADS = 1024  # as in best.cu
+BLOCK_BYTES = THREADS * 16
 
 
 def copy_best(device: Device, x: Any, y: Any) -> None:

@@ -101,7 +101,6 @@ def test_a_searched_copy_is_right_on_the_software_gpu(device):
 def test_the_python_side_of_the_best_copy_knows_its_tile(device):
     text = best_copy.program("best").source
     assert f"constexpr int THREADS = {best_copy.THREADS};" in text
-    assert f"constexpr int LOADS = {best_copy.LOADS};" in text
 
 
 def test_ceilings_compile_and_read_nothing_out_of_bounds(device, repository):
