@@ -15,6 +15,7 @@ from pathlib import Path
 
 from grader.catalogue import Course
 from grader.hints import state_directory
+from grader.names import OURS, found_at, stranger
 
 PACKAGES = ("numpy", "llvmlite", "numba", "numba-cuda", "cuda-bindings")
 KERNEL = 'extern "C" __global__ void fill(int* out) { out[threadIdx.x] = threadIdx.x; }\n'
@@ -36,7 +37,7 @@ class Examined:
 
 def examine(course: Course) -> list[Examined]:
     """Everything, in the order in which one thing needs another."""
-    found = [_python(), _packages(), *_names(course)]
+    found = [_python(), _packages(), *_names()]
     if all(one.ok for one in found):
         found += [_cache(), _state(), *_devices(), _child(course)]
     return [*found, *_labs(course)]
@@ -66,17 +67,10 @@ def _packages() -> Examined:
     return Examined("packages", not missing, ", ".join(versions), advice)
 
 
-def _names(course: Course) -> Iterator[Examined]:
-    """Another distribution has a package called ``kernels``, too; so may others."""
-    for name in ("emulator", "kernels", "grader"):
-        module = __import__(name)
-        where = Path(getattr(module, "__file__", None) or "").resolve()
-        ours = where.is_relative_to(course.root / name)
-        advice = (
-            f"another package is called {name}, too, and wins: use .venv/bin/python, unset "
-            "PYTHONPATH, and uninstall the other one if it is in .venv"
-        )
-        yield Examined(f"import {name}", ours, str(where.parent), "" if ours else advice)
+def _names() -> Iterator[Examined]:
+    for name in OURS:
+        wrong = stranger(name)
+        yield Examined(f"import {name}", wrong is None, str(found_at(name)), wrong or "")
 
 
 def _cache() -> Examined:

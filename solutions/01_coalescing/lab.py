@@ -90,7 +90,7 @@ AOS_SCAN = Task(
             "Neighbouring threads should write neighbouring sums.",
         ),
         Limit(
-            "instructions", 2.0, 64,
+            "instructions", 4.0, 64,
             "Staging costs a few instructions a float; this does much more. Is every thread doing "
             "work that one of them should do?",
         ),
@@ -199,7 +199,7 @@ SCALE_COPY = Task(
             "floats or float4s.",
         ),
         Limit(
-            "instructions", 1.6, 1024,
+            "instructions", 2.5, 1024,
             "Much more is executed than four floats a thread need: is part of the copy done one "
             "float at a time, or an index computed over and over?",
         ),
@@ -312,7 +312,7 @@ GATHER_ROWS = Task(
             "neighbouring columns.",
         ),
         Limit(
-            "instructions", 3.0, 1024,
+            "instructions", 6.0, 1024,
             "Much more is executed than a copy needs. Is every element looked up by its own search "
             "or division, or are most threads idle?",
         ),

@@ -1,0 +1,201 @@
+"""Lab 01: solutions pass, starters fail helpfully, other right answers pass as well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from grader.catalogue import course
+from grader.judge import Bench, judge
+from grader.submission import read_submission
+from grader.verdict import TaskVerdict
+from kernels.runtime import open_device
+
+LAB = course().lab("01")
+TASKS = [task.name for task in LAB.tasks]
+
+
+def graded(name: str, folder: Path, seed: int = 5) -> TaskVerdict:
+    where = course()
+    task = LAB.task(name)
+    assert task is not None
+    bench = Bench(where.root, where.solutions / LAB.name, open_device("emulated"), seed, True)
+    return judge(task, read_submission(folder, name), bench, lambda _: None)
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_solutions_pass(name: str, seed: int) -> None:
+    verdict = graded(name, course().solutions / LAB.name, seed)
+    assert verdict.passed, verdict.message
+    assert verdict.speed == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "says"),
+    [
+        ("aos_scan", "float vx = record[0]", ["20 sectors a request", "20 bytes apart"]),
+        ("scale_copy", "y[i] = alpha * x[i]", ["4.0 times", "a float4 a thread"]),
+        ("gather_rows", "to[column] = from[column]", ["32 bytes or more apart", "lane 0 takes"]),
+    ],
+)
+def test_starters_are_right_and_told_what_they_cost(
+    name: str, line: str, says: list[str], tmp_path: Path
+) -> None:
+    from grader.catalogue import Course
+    from grader.starters import starters
+
+    for starter in starters(Course(course().root)):
+        (tmp_path / starter.path.name).write_text(starter.text)
+    verdict = graded(name, tmp_path)
+    assert verdict.code == "too-costly", verdict.message
+    words = f"{verdict.message}\n{verdict.meaning}"
+    assert line in words
+    assert not [phrase for phrase in says if phrase not in words]
+    assert all(case.passed for case in verdict.cases if not case.measures)
+
+
+RUNTIME = "from kernels.runtime import cuda_program\n"
+ELEMENT_A_THREAD = (
+    RUNTIME
+    + '''
+program = cuda_program("""
+extern "C" __global__ void gather(const float* table, const int* index, float* out, int width,
+                                  int n)
+{
+    int at = blockIdx.x * blockDim.x + threadIdx.x;
+    if (at < n) out[at] = table[(size_t)index[at / width] * width + at % width];
+}
+""")
+
+
+def solve(device, table, index):
+    width, n = table.shape[1], index.shape[0] * table.shape[1]
+    out = device.empty((index.shape[0], width), "float32")
+    if n:
+        device.launch(program["gather"], -(-n // 256), 256, (table, index, out, width, n))
+    return out
+'''
+)
+BLOCK_A_ROW = """
+from numba import cuda
+
+
+@cuda.jit
+def gather(table, index, out):
+    row = cuda.blockIdx.x
+    for column in range(cuda.threadIdx.x, table.shape[1], cuda.blockDim.x):
+        out[row, column] = table[index[row], column]
+
+
+def solve(device, table, index):
+    out = device.empty((index.shape[0], table.shape[1]), "float32")
+    if index.shape[0]:
+        device.launch(gather, index.shape[0], 64, (table, index, out))
+    return out
+"""
+SHIFTED_VECTORS = (
+    RUNTIME
+    + '''
+program = cuda_program("""
+// Payload by float4 whatever the source's alignment: four single reads, one vector write.
+extern "C" __global__ void copy(const float* x, float* out, float alpha, int lead, int n)
+{
+    int thread = blockIdx.x * blockDim.x + threadIdx.x;
+    int threads = gridDim.x * blockDim.x;
+    float* y = out + lead;
+    for (int i = thread; i < lead; i += threads) out[i] = 0;
+    int head = (4 - (int)((size_t)y / 4 % 4)) % 4;
+    if (head > n) head = n;
+    if ((size_t)x / 4 % 4 != (size_t)y / 4 % 4) {
+        for (int i = thread; i < n; i += threads) y[i] = alpha * x[i];
+        return;
+    }
+    for (int i = thread; i < head; i += threads) y[i] = alpha * x[i];
+    int last = head + (n - head) / 4 * 4;
+    for (int i = head + 4 * thread; i < last; i += 4 * threads) {
+        float4 v = *reinterpret_cast<const float4*>(x + i);
+        v.x *= alpha; v.y *= alpha; v.z *= alpha; v.w *= alpha;
+        *reinterpret_cast<float4*>(y + i) = v;
+    }
+    for (int i = last + thread; i < n; i += threads) y[i] = alpha * x[i];
+}
+""")
+
+
+def solve(device, x, alpha, lead):
+    n = x.shape[0]
+    out = device.empty(lead + n, "float32")
+    if lead + n:
+        device.launch(program["copy"], 64, 128, (x, out, alpha, lead, n))
+    return out
+'''
+)
+WARP_AT_A_TIME = (
+    RUNTIME
+    + '''
+program = cuda_program("""
+// Each warp stages its own 32 records: no barrier of the block; sums in warp order.
+extern "C" __global__ void scan(const float* records, float* out, float potential, int n)
+{
+    __shared__ float staged[8][160];
+    __shared__ float totals[8];
+    int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    int first = blockIdx.x * 256 + warp * 32;
+    for (int k = lane; k < 160; k += 32)
+        if ((size_t)first * 5 + k < (size_t)n * 5) staged[warp][k] = records[(size_t)first * 5 + k];
+    __syncwarp();
+    float sum = 0;
+    if (first + lane < n) {
+        const float* r = staged[warp] + 5 * lane;
+        sum = 0.5f * r[3] * (r[0] * r[0] + r[1] * r[1] + r[2] * r[2]) + r[4] * potential;
+    }
+    for (int d = 1; d < 32; d *= 2) {
+        float other = __shfl_up_sync(0xffffffff, sum, d);
+        if (lane >= d) sum += other;
+    }
+    if (lane == 31) totals[warp] = sum;
+    __syncthreads();
+    for (int w = 0; w < warp; ++w) sum += totals[w];
+    if (first + lane < n) out[first + lane] = sum;
+}
+""")
+
+
+def solve(device, records, potential):
+    n = records.shape[0]
+    out = device.empty(n, "float32")
+    if n:
+        device.launch(program["scan"], -(-n // 256), 256, (records, out, potential, n))
+    return out
+'''
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("gather_rows", ELEMENT_A_THREAD),
+        ("gather_rows", BLOCK_A_ROW),
+        ("scale_copy", SHIFTED_VECTORS),
+        ("aos_scan", WARP_AT_A_TIME),
+    ],
+    ids=["an element a thread", "a block a row, in Numba", "another float4 copy", "warp by warp"],
+)
+def test_other_right_answers_pass(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / f"{name}.py").write_text(text)
+    verdict = graded(name, tmp_path)
+    assert verdict.passed, verdict.message
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_is_whole(name: str) -> None:
+    task = LAB.task(name)
+    assert task is not None
+    assert len(task.hints) >= 3
+    assert any(case.counted for case in task.public)
+    assert any(case.devices == ("cuda",) for case in task.public)
+    names = [case.name for case in task.public]
+    assert len(set(names)) == len(names)
+    assert task.moved_bytes(task.public[0]) > 0
