@@ -244,7 +244,13 @@ class Kernel:
             module, self.graph, self.frame, self.function, self.symbols,
             self.shared_offsets, self._local[0], self.sites,
         )  # fmt: skip
-        return jit.compile_object(module, jit.machine().target)
+        try:
+            return jit.compile_object(module, jit.machine().target)
+        except RuntimeError as error:  # LLVM refuses operations on the wrong kind of value
+            what = str(error).strip().split("\n")[-1] if str(error) else "invalid"
+            raise PtxError(
+                f"kernel {self.name!r}: an instruction's operands do not fit its type: {what}"
+            ) from error
 
 
 def _named(instructions: tuple[Instruction, ...]) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,6 +46,20 @@ WORDS = [
     "\0",
 ]
 
+KERNELS = r"""
+__noinline__ __device__ float half_of(float x) { return x > 1 ? x / 2 : 0.f; }
+extern "C" __global__ void one(const float* x, int* y) {
+  __shared__ float tile[64];
+  float mine[4];
+  tile[threadIdx.x] = half_of(x[threadIdx.x & 15]);
+  __syncthreads();
+  for (int k = 0; k < 4; k++) mine[k] = tile[(threadIdx.x + k) & 63];
+  y[threadIdx.x & 31] = (int)mine[y[0] & 3] + atomicAdd(y + 40, 1) + __shfl_xor_sync(~0u, y[1], 3);
+}
+"""
+SWAPS = ["%r1", "%rd1", "%f1", "%p1", "-1;", "b32", "ld.shared.v4.f32", "and.f32", "bra", "ret;",
+         "add.s64", "mov.pred", "[%rd2],", "cvt.u8.f32", "setp.s32", "call", "bar.sync"]  # fmt: skip
+
 
 @settings(max_examples=300)
 @given(st.data())
@@ -61,6 +76,25 @@ def test_damaged_ptx_never_escapes(data):
         for kernel in module.kernels.values():
             assert kernel.graph.blocks
             assert kernel.static_shared_bytes >= 0
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_damaged_kernels_end_in_an_error_or_run(card, ptx, data):
+    lines = ptx(KERNELS).split("\n")
+    first = next(i for i, line in enumerate(lines) if ".entry" in line)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(first, len(lines) - 1))
+        other = lines[data.draw(st.integers(first, len(lines) - 1))]
+        words = lines[at].split(" ")
+        words[data.draw(st.integers(0, len(words) - 1))] = data.draw(st.sampled_from(SWAPS))
+        lines[at] = data.draw(
+            st.sampled_from(["", other, f"{lines[at]}\n{other}", " ".join(words)])
+        )
+    array = np.zeros(256, dtype=np.uint8)
+    with contextlib.suppress(EmulatorError):
+        for name in Module("\n".join(lines)).kernels:
+            card.run("\n".join(lines), name, 2, 64, *[array] * 2, timeout_s=0.2)
 
 
 @settings(max_examples=100)
