@@ -149,7 +149,7 @@ def copiers(device: Any, x: Any, y: Any) -> dict[str, Callable[[], None]]:
 
     ready["cudaMemcpyAsync"] = driver_copy
     try:
-        import torch
+        import torch  # type: ignore[import-not-found]
 
         source, target = (torch.as_tensor(a, device="cuda") for a in floats)
         assert target.data_ptr() == y.data.ptr, "torch made a copy"
@@ -276,7 +276,12 @@ def main() -> int:
     if not arguments.no_search:
         screened: list[Record] = []
         winners: list[Any] = []
-        section("search", lambda: winners.extend(search(device, x, y, 7, screened)) or screened)
+
+        def run_search() -> list[Record]:
+            winners.extend(search(device, x, y, 7, screened))
+            return screened
+
+        section("search", run_search)
         section("finals", lambda: copy_contest(device, x, y, winners, 40))
     report(record)
     print(f"\nwritten to {arguments.output}")

@@ -1,5 +1,8 @@
 """Kernels that Numba's own simulator can run too: a vector add and a tiled matrix product."""
 
+# Numba infers the types of its kernels.
+# mypy: disable-error-code="attr-defined, no-untyped-def, untyped-decorator"
+
 from __future__ import annotations
 
 from typing import Any

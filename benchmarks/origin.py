@@ -19,7 +19,12 @@ PACKAGES = ("numpy", "numba", "numba-cuda", "llvmlite", "cuda-bindings", "cupy-c
 
 def command(module: str) -> str:
     """The command that runs this benchmark as it was run, but for where its output went."""
-    arguments = [a for a in sys.argv[1:] if not a.startswith("--output")]
+    arguments, given = [], iter(sys.argv[1:])
+    for argument in given:
+        if argument == "--output":
+            next(given, None)
+        elif not argument.startswith("--output="):
+            arguments.append(argument)
     return " ".join(["python -m", module, *arguments])
 
 

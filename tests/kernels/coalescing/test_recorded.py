@@ -98,7 +98,7 @@ def test_a_searched_copy_is_right_on_the_software_gpu(device):
     np.testing.assert_array_equal(device.to_host(y), device.to_host(x))
 
 
-def test_the_python_side_of_the_best_copy_knows_its_tile(device):
+def test_the_python_side_of_the_best_copy_knows_its_block():
     text = best_copy.program("best").source
     assert f"constexpr int THREADS = {best_copy.THREADS};" in text
 
