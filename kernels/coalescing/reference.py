@@ -43,5 +43,6 @@ def energy(particles: Array) -> Array:
 
 def _every(x: Array, n: int, offset: int, stride: int) -> Array:
     if stride == 0 or n == 0:
-        return x[np.full(n, offset)]
+        found: Array = x[np.full(n, offset)]
+        return found
     return x[offset : offset + (n - 1) * stride + 1 : stride].copy()
