@@ -11,6 +11,9 @@ class Live:
 
     A front end shows the widget while its kernel runs; nbconvert, a printed page or a viewer
     without widgets shows the HTML instead.
+
+    ``nbconvert --execute`` keeps the widgets' state, and its page then wants their scripts from the
+    network; with ``--ExecutePreprocessor.store_widget_state=False`` it takes the HTML.
     """
 
     def __init__(self, widget: Any, static: Callable[[], str]) -> None:

@@ -13,7 +13,6 @@ from widgets.look import BLUE, GREY, ORANGE
 SECTOR = 32  # bytes
 LANES_Y, MEMORY_Y = 1.0, 0.26  # the lanes' row and the memory band's upper edge
 WIDTH = 960  # pixels
-MANY = 512  # more sectors than that are not outlined one by one
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,9 @@ class Touch:
         return found
 
     @property
-    def extent(self) -> tuple[int, int]:
-        """First sector drawn and one past the last; at least eight, to have some to compare."""
-        return 0, max(max(self.touched) + 1, 8)
+    def sectors_drawn(self) -> int:
+        """Sectors from the array's start on; at least eight, to have some to compare."""
+        return max(max(self.touched) + 1, 8)
 
 
 def new_picture(touch: Touch) -> go.FigureWidget:
@@ -120,14 +119,12 @@ def keep(widget: go.FigureWidget) -> None:
 
 def draw(figure: go.Figure, touch: Touch) -> None:
     """Show ``touch``, as one update."""
-    first, last = touch.extent
-    low, high = first * SECTOR, last * SECTOR
+    high = touch.sectors_drawn * SECTOR
     touched = touch.touched
     size = touch.element_bytes
-    # about three pixels, so that sectors can be told apart
-    gap = min((high - low) / 320, SECTOR / 5)
-    drawn = range(first, last) if last - first <= MANY else sorted(touched)
-    middles = _lane_places(low, high)
+    gap = _gap(high)
+    drawn = range(touch.sectors_drawn)
+    middles = _lane_places(high)
     lines_x: list[float | None] = []
     lines_y: list[float | None] = []
     for lane, place in enumerate(touch.places):
@@ -147,28 +144,35 @@ def draw(figure: go.Figure, touch: Touch) -> None:
             f"lane {lane}: bytes {place} to {place + size - 1}"
             for lane, place in enumerate(touch.places)
         ]
-        figure.layout.xaxis.range = [low, high]
-        figure.layout.xaxis.dtick = _tick(high - low)
+        figure.layout.xaxis.range = [0, high]
+        figure.layout.xaxis.dtick = _tick(high)
 
 
 def _bars(trace: Any, spans: Sequence[tuple[int, int]], gap: float) -> None:
-    """Bars over (start, bytes), kept clear of the edges of their sectors."""
-    lows, highs = [], []
-    for start, width in spans:
-        sector = start // SECTOR * SECTOR
-        lows.append(max(float(start), sector + gap / 2))
-        highs.append(min(float(start + width), sector + SECTOR - gap / 2))
-    trace.x = [(low + high) / 2 for low, high in zip(lows, highs, strict=True)]
-    trace.y = [MEMORY_Y] * len(spans)
-    trace.width = [high - low for low, high in zip(lows, highs, strict=True)]
+    """Bars over (start, bytes)."""
+    edges = [_inside(start, width, gap) for start, width in spans]
+    trace.x = [(low + high) / 2 for low, high in edges]
+    trace.y = [MEMORY_Y] * len(edges)
+    trace.width = [high - low for low, high in edges]
 
 
-def _lane_places(low: float, high: float) -> list[float]:
-    step = (high - low) / 32
-    return [low + step * (lane + 0.5) for lane in range(32)]
+def _inside(start: int, width: int, gap: float) -> tuple[float, float]:
+    """A span's ends, kept clear of the edges of its sector so that sectors can be told apart."""
+    sector = start // SECTOR * SECTOR
+    low = max(float(start), sector + gap / 2)
+    return low, min(float(start + width), sector + SECTOR - gap / 2)
 
 
-def _tick(span: float) -> int:
+def _gap(span: int) -> float:
+    """Bytes between two sectors: about three pixels."""
+    return min(span / 320, SECTOR / 5)
+
+
+def _lane_places(span: int) -> list[float]:
+    return [span / 32 * (lane + 0.5) for lane in range(32)]
+
+
+def _tick(span: int) -> int:
     """Bytes between labels: whole sectors, at most sixteen labels."""
     tick = SECTOR
     while span / tick > 16:
@@ -185,30 +189,31 @@ def _say_sector(sector: int, lanes: Sequence[int], size: int) -> str:
 
 def svg(touch: Touch, width: int = WIDTH) -> str:
     """The same picture as static SVG."""
-    first, last = touch.extent
-    low, high = first * SECTOR, last * SECTOR
-
-    def across(place: float) -> float:
-        return (place - low) / (high - low) * width
-
+    high = touch.sectors_drawn * SECTOR
+    gap = _gap(high)
     top, band, foot = 26, 110, 150
+
+    def span(start: int, nbytes: int, style: str) -> str:
+        left, right = (edge / high * width for edge in _inside(start, nbytes, gap))
+        return (
+            f'<rect x="{left:.1f}" width="{right - left:.1f}" y="{band}" '
+            f'height="{foot - band}" {style}/>'
+        )
+
     parts = [
-        f'<rect x="{across(s * SECTOR):.1f}" y="{band}" width="{across(SECTOR) - 1:.1f}" '
-        f'height="{foot - band}" fill="{ORANGE if s in touch.touched else "none"}" '
-        f'stroke="{GREY}" stroke-width="0.5"/>'
-        for s in range(first, last)
-    ]
-    for lane, (middle, place) in enumerate(
-        zip(_lane_places(low, high), touch.places, strict=True)
-    ):  # fmt: skip
+        span(s * SECTOR, SECTOR, f'fill="{ORANGE}"' if s in touch.touched else
+             f'fill="none" stroke="{GREY}" stroke-width="0.5"')
+        for s in range(touch.sectors_drawn)
+    ]  # fmt: skip
+    size = touch.element_bytes
+    parts += [span(place, size, f'fill="{BLUE}"') for place in sorted(set(touch.places))]
+    for lane, place in enumerate(touch.places):
+        x = _lane_places(high)[lane] / high * width
         parts += [
-            f'<rect x="{across(place):.1f}" y="{band}" height="{foot - band}" fill="{BLUE}" '
-            f'width="{max(across(touch.element_bytes) - 0.5, 0.5):.1f}"/>',
-            f'<line x1="{across(middle):.1f}" y1="{top}" y2="{band}" stroke="{GREY}" '
-            f'x2="{across(place + touch.element_bytes / 2):.1f}"/>',
-            f'<rect x="{across(middle) - 10:.1f}" y="{top - 20}" width="20" height="20" '
-            f'fill="{BLUE}"/>',
-            f'<text x="{across(middle):.1f}" y="{top - 6}" fill="white" font-size="11" '
+            f'<line x1="{x:.1f}" y1="{top}" x2="{(place + size / 2) / high * width:.1f}" '
+            f'y2="{band}" stroke="{GREY}"/>',
+            f'<rect x="{x - 10:.1f}" y="{top - 20}" width="20" height="20" fill="{BLUE}"/>',
+            f'<text x="{x:.1f}" y="{top - 6}" fill="white" font-size="11" '
             f'text-anchor="middle">{lane}</text>',
         ]
     return (
