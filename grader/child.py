@@ -136,11 +136,19 @@ def _record(job: dict[str, Any], case: dict[str, Any], solve: Any, frames: int) 
     except ValueError:
         pass  # a callable that does not tell; the call will
     try:
-        data = record(solve, *arguments).to_bytes()
+        data = record(solve, *arguments, arch=_arch(job["arch"])).to_bytes()
     except BaseException as error:  # noqa: BLE001  whatever a learner's solve raises
         _say_error(frames, Path(job["file"]).parent, error, name)
         return
     write_frame(frames, "plan", data, case=name)
+
+
+def _arch(fields: dict[str, Any]) -> Any:
+    """A chip's table, which JSON has turned tuples of into lists."""
+    from kernels.runtime import Arch
+
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    return Arch(**values)
 
 
 def _say_error(frames: int, folder: Path, error: BaseException, case: str | None) -> None:

@@ -11,6 +11,7 @@ from grader.lab import Case, Task
 from grader.verdict import CaseVerdict, Finding, Measure
 from kernels.runtime import (
     ArgumentError,
+    CompileError,
     DeviceError,
     DeviceFault,
     LaunchError,
@@ -23,7 +24,7 @@ from kernels.runtime import (
 # What replaying a plan may raise, all of it because of the plan.
 REPLAY_ERRORS = (
     DeviceFault, LaunchTimeout, UnsupportedInstruction, LaunchError, ArgumentError, DeviceError,
-    PlanError, MemoryError,
+    PlanError, CompileError, MemoryError,
 )  # fmt: skip
 
 FAULTS = {
@@ -76,6 +77,8 @@ def replay_error(error: Exception, case: Case, task: Task) -> CaseVerdict:
             )
         case LaunchError() | ArgumentError() | DeviceError():
             code = "bad-launch"
+        case CompileError():
+            code = "compile-error"
         case MemoryError():
             code = "plan-too-large"
         case _:

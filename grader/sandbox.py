@@ -11,18 +11,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from emulator import H100
 from grader.explain_failure import ended, exception, timed_out, wrong_signature
 from grader.frames import Frame, read_frames
 from grader.lab import Argument, Case
 from grader.submission import Submission
 from grader.verdict import Finding
-from kernels.runtime import ArraySpec
+from kernels.runtime import Arch, ArraySpec
 
 SHOWN = 4000  # characters of what a program printed
 KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH")
@@ -74,12 +75,16 @@ def record_cases(
     cases: Sequence[tuple[Case, tuple[Argument, ...]]],
     root: Path,
     limits: Limits | None = None,
+    arch: Arch = H100,
 ) -> Recording:
-    """Run the submission's file once and record ``solve`` for every case."""
+    """Run the submission's file once and record ``solve`` for every case.
+
+    ``arch`` is the chip that kernels are compiled for.
+    """
     limits = limits or Limits()
     with tempfile.TemporaryDirectory(prefix="coalesce-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        job = _prepare(folder, submission, cases, root, limits)
+        job = _prepare(folder, submission, cases, root, limits, arch)
         with contextlib.ExitStack() as stack:
             frames, stacks, out, err = (
                 stack.enter_context(tempfile.TemporaryFile()) for _ in range(4)
@@ -97,6 +102,7 @@ def _prepare(
     cases: Sequence[tuple[Case, tuple[Argument, ...]]],
     root: Path,
     limits: Limits,
+    arch: Arch,
 ) -> Path:
     for part in ("files", "work", "home", "cache"):
         (folder / part).mkdir()
@@ -109,6 +115,7 @@ def _prepare(
                 "root": str(root),
                 "folder": str(folder),
                 "file": str(folder / "files" / submission.main),
+                "arch": asdict(arch),
                 "cases": [
                     {"name": case.name, "arguments": [_plain(a) for a in arguments]}
                     for case, arguments in cases

@@ -210,6 +210,11 @@ class RecordingDevice:
         arguments = tuple(_argument(one, value) for one, value in zip(bound, args, strict=True))
         self.launches.append(PlannedLaunch(code, function.name, *shapes, shared_bytes, arguments))
 
+    def _machine_code(self, program: Program) -> tuple[tuple[str, bytes], ...]:
+        """For the default chip, whose registers reports quote, and for the one recorded for."""
+        chips = dict.fromkeys((DEFAULT_ARCH, "sm_{}{}".format(*self.arch.compute_capability)))
+        return tuple((chip, program.cubin(chip)) for chip in chips)
+
     def plan(self, outputs: Any) -> Plan:
         """What was recorded, with what ``solve`` returned as its outputs."""
         returned = outputs if isinstance(outputs, tuple | list) else (outputs,)
@@ -223,7 +228,7 @@ class RecordingDevice:
             Code(
                 program.name,
                 program.ptx,
-                ((DEFAULT_ARCH, program.cubin(DEFAULT_ARCH)),),
+                self._machine_code(program),
                 tuple(program.sources.items()),
                 tuple(
                     (name, function.parameters)

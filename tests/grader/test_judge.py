@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from grader.judge import Bench, judge
-from grader.lab import Case, Task
+from grader.lab import Case, Limit, Task
 from grader.submission import Submission
 from grader.verdict import TaskVerdict
 from kernels.runtime import EmulatedDevice
@@ -174,6 +174,23 @@ def test_on_a_gpu_a_slow_kernel_is_refused(
     found = verdict(task, bench, submit(double(body)))
     assert (found.passed, found.code) == (False, "too-slow"), found.message
     assert "the reference solution takes" in " ".join(found.message.split())
+
+
+def test_on_a_gpu_counts_are_judged_unless_the_kernel_is_faster(
+    on_gpu: tuple[Task, Bench], submit: Submit, double: Double
+) -> None:
+    """L1 can hide on one chip what is uncoalesced all the same."""
+    task, bench = on_gpu
+    counted = Case("n=4096", {"n": 4096}, counted=True)
+    task = replace(task, public=(counted, *task.public[1:]), slowest=1e9)
+    wasteful = double("if (i < n) { y[i] = x[i]; y[i] = 2 * x[i]; y[i] += 0; }")
+    assert verdict(task, bench, submit(wasteful)).code == "too-costly"
+    slower = double("for (int k = 0; k < 300; ++k) if (i < n) ((volatile float*)y)[i] = 2 * x[i];")
+    (bench.solutions / "double.py").write_text(slower)
+    few = replace(task, limits=(Limit("requests", 0.001, 0, "too many"),))
+    found = verdict(few, bench, submit(wasteful))
+    assert found.passed, found.message
+    assert found.speed is not None and found.speed > 1.05
 
 
 def test_on_a_gpu_what_the_timed_runs_compute_is_checked(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from emulator import A100
 from grader.frames import Frame, read_frames
 from grader.lab import Case
 from grader.sandbox import Failure, Limits, Recording, record_cases
@@ -41,6 +42,20 @@ def test_a_plan_comes_back_for_every_case() -> None:
         outcome = done.outcome(f"n={n}")
         assert isinstance(outcome, bytes)
         assert Plan.from_bytes(outcome).outputs[0].shape == (n,)
+
+
+def test_kernels_are_compiled_for_the_chip_that_will_run_them() -> None:
+    text = (
+        "from kernels.runtime import cuda_program\n"
+        "program = cuda_program('extern \"C\" __global__ void k() {}\\n')\n"
+        "def solve(device, x):\n    device.launch(program['k'], 1, 1, ())\n    return x\n"
+    )
+    files = (("task.py", text.encode()),)
+    root = Path(__file__).resolve().parents[2]
+    done = record_cases(Submission("task", Path("task.py"), files), CASES, root, arch=A100)
+    plan = done.outcome("n=10")
+    assert isinstance(plan, bytes)
+    assert [chip for chip, _ in Plan.from_bytes(plan).codes[0].cubins] == ["sm_90", "sm_80"]
 
 
 @pytest.mark.parametrize(
