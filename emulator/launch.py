@@ -36,6 +36,7 @@ from emulator.report import Dim3, Report
 
 BACK_EDGES_A_SLICE = 1 << 14
 CHUNK_SECONDS = 0.02  # how long native code runs before Python may look at the clock or at Ctrl-C
+SITE_BOUNDS = slice(Site.low.offset // 8, Site.high.offset // 8 + 1)
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_BLOCK = (1024, 1024, 64)
 
@@ -302,17 +303,22 @@ class _Runner:
 
     def _number_threads(self, slot: Slot) -> None:
         """What is the same for every block that will run in the slot."""
+        context = self.context
         x, y, _ = self.launch.block
-        for index in range(self.context.warps):
-            warp = slot.warp(self.launch, index)
-            warp.block = ctypes.addressof(slot.state)
-            warp.index = index
-            warp.local = slot.state.local + index * 32 * self.context.local_bytes
-            linear = np.arange(index * 32, index * 32 + 32)
-            for name, axis in (
-                ("tid_x", linear % x), ("tid_y", linear // x % y), ("tid_z", linear // (x * y))
-            ):  # fmt: skip
-                np.frombuffer(getattr(warp, name), dtype=np.uint32)[:] = axis
+        rows = slot.storage.reshape(context.warps, context.warp_bytes)
+
+        def column(name: str, kind: type, lanes: int) -> np.ndarray:
+            start = getattr(Warp, name).offset
+            return rows[:, start : start + lanes * np.dtype(kind).itemsize].view(kind)
+
+        index = np.arange(context.warps, dtype=np.uint64)[:, None]
+        column("block", np.uint64, 1)[...] = ctypes.addressof(slot.state)
+        column("index", np.uint32, 1)[...] = index
+        column("local", np.uint64, 1)[...] = slot.state.local + index * 32 * context.local_bytes
+        linear = np.arange(32 * context.warps, dtype=np.uint32).reshape(-1, 32)
+        column("tid_x", np.uint32, 32)[...] = linear % x
+        column("tid_y", np.uint32, 32)[...] = linear // x % y
+        column("tid_z", np.uint32, 32)[...] = linear // (x * y)
 
     def _refresh_regions(self) -> None:
         """The table of what a kernel may touch."""
@@ -328,8 +334,11 @@ class _Runner:
         self.context.regions = ctypes.addressof(self.regions)
         self.context.region_count = len(live)
         self.regions_version = memory.version
-        for site in self.launch.sites:  # what a site knew may be gone
-            site.low = site.high = 0
+        # what a site knew may be gone
+        words = np.frombuffer(memoryview(self.launch.sites).cast("B"), dtype=np.uint64).reshape(
+            -1, 8
+        )
+        words[:, SITE_BOUNDS] = 0
 
 
 def _resident_blocks(launch: Launch, registers: int | None) -> int:

@@ -9,9 +9,11 @@ A check returns 0 (addresses anywhere), 1 (active lanes' addresses are consecuti
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 
 from emulator.native.layout import (
@@ -284,13 +286,19 @@ def _define_count_sectors(module: ir.Module) -> ir.Function:
     return builder.function
 
 
+def _address(builder: ir.IRBuilder, warp: ir.Value, lane: ir.Value) -> ir.Value:
+    """One lane's address, from scratch: cheaper than from a vector, for a lane that varies."""
+    byte = builder.mul(builder.zext(lane, i64), ir.Constant(i64, 8))
+    return load(builder, at(builder, field(builder, warp, Warp, "addresses"), byte), i64)
+
+
 def _consecutive(
-    builder: ir.IRBuilder, values: ir.Value, mask: ir.Value, nbytes: int
+    builder: ir.IRBuilder, warp: ir.Value, values: ir.Value, mask: ir.Value, nbytes: int
 ) -> tuple[ir.Value, ir.Value, ir.Value]:
     """Whether active lanes hold ``first + lane * nbytes``; the lowest and one past the highest."""
     first = first_lane(builder, mask)
     origin = builder.sub(
-        builder.extract_element(values, first),
+        _address(builder, warp, first),
         builder.mul(builder.zext(first, i64), ir.Constant(i64, nbytes)),
     )
     steps = ir.Constant(addresses_type, [lane * nbytes for lane in range(LANES)])
@@ -341,7 +349,7 @@ def _check_alignment(
     wrong = builder.and_(mask, bits_of(builder, crooked))
     with builder.if_then(builder.icmp_unsigned("!=", wrong, ir.Constant(i32, 0)), likely=False):
         lane = first_lane(builder, wrong)
-        address = builder.extract_element(values, lane)
+        address = _address(builder, warp, lane)
         _report(builder, context, warp, site, MISALIGNED, lane, address, nbytes, store)
         builder.ret(ir.Constant(i32, -1))
 
@@ -353,7 +361,7 @@ def _define_check_global(
     builder = _function(module, check_global_type, check_global_name(nbytes))
     context, warp, mask, site, store = builder.function.args
     values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
-    consecutive, near_low, near_high = _consecutive(builder, values, mask, nbytes)
+    consecutive, near_low, near_high = _consecutive(builder, warp, values, mask, nbytes)
     scattered = builder.append_basic_block("scattered")
     bounds = builder.append_basic_block("bounds")
     aligned = _is_multiple(builder, near_low, nbytes)
@@ -457,7 +465,7 @@ def _define_check_window(module: ir.Module, nbytes: int) -> None:
     builder = _function(module, check_window_type, check_window_name(nbytes))
     context, warp, mask, site, limit, store = builder.function.args
     values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
-    consecutive, low, high = _consecutive(builder, values, mask, nbytes)
+    consecutive, low, high = _consecutive(builder, warp, values, mask, nbytes)
     inside = builder.and_(
         builder.icmp_unsigned("<=", high, limit), builder.icmp_unsigned("<", low, high)
     )
@@ -472,7 +480,7 @@ def _define_check_window(module: ir.Module, nbytes: int) -> None:
     wrong = builder.and_(mask, too_far)
     with builder.if_then(builder.icmp_unsigned("!=", wrong, ir.Constant(i32, 0)), likely=False):
         lane = first_lane(builder, wrong)
-        address = builder.extract_element(values, lane)
+        address = _address(builder, warp, lane)
         _report(builder, context, warp, site, OUT_OF_BOUNDS, lane, address, nbytes, store)
         builder.ret(ir.Constant(i32, -1))
     builder.ret(builder.zext(consecutive, i32))
@@ -486,11 +494,11 @@ def _component(builder: ir.IRBuilder, warp: ir.Value, nbytes: int, index: int) -
     return at(builder, field(builder, warp, Warp, "data"), index * nbytes * LANES)
 
 
-def _origin(builder: ir.IRBuilder, values: ir.Value, mask: ir.Value, nbytes: int) -> ir.Value:
+def _origin(builder: ir.IRBuilder, warp: ir.Value, mask: ir.Value, nbytes: int) -> ir.Value:
     """Where lane 0 would be, given that active lanes are consecutive."""
     first = first_lane(builder, mask)
     back = builder.mul(builder.zext(first, i64), ir.Constant(i64, nbytes))
-    return builder.inttoptr(builder.sub(builder.extract_element(values, first), back), pointer)
+    return builder.inttoptr(builder.sub(_address(builder, warp, first), back), pointer)
 
 
 def _define_load(module: ir.Module, nbytes: int, components: int) -> None:
@@ -504,7 +512,7 @@ def _define_load(module: ir.Module, nbytes: int, components: int) -> None:
     full = builder.icmp_signed("==", mask, ir.Constant(i32, -1))
     dense = builder.and_(full, builder.trunc(consecutive, i1))
     with builder.if_then(dense):
-        source = builder.inttoptr(builder.extract_element(values, ir.Constant(i32, 0)), pointer)
+        source = builder.inttoptr(_address(builder, warp, ir.Constant(i32, 0)), pointer)
         everything = load(builder, source, whole, align=nbytes)
         for index in range(components):
             picks = ir.Constant(
@@ -520,13 +528,54 @@ def _define_load(module: ir.Module, nbytes: int, components: int) -> None:
         with builder.if_then(builder.trunc(consecutive, i1)):
             name = f"llvm.masked.load.v32i{8 * nbytes}.p0"
             masked = intrinsic(module, name, vector, [pointer, i32, mask_type, vector])
-            origin = _origin(builder, values, mask, nbytes)
+            origin = _origin(builder, warp, mask, nbytes)
             zero = ir.Constant(vector, [0] * LANES)
             got = builder.call(masked, [origin, ir.Constant(i32, nbytes), lanes, zero])
             builder.store(got, _component(builder, warp, nbytes, 0), align=min(nbytes * LANES, 64))
             builder.ret_void()
+    if (nbytes, components) == (4, 1) and has_permute():
+        _load_from_window(builder, warp, mask, values)
     _each_lane(builder, warp, mask, nbytes, components, store=False)
     builder.ret_void()
+
+
+@functools.cache
+def has_permute() -> bool:
+    """Whether this CPU picks 16 words out of 32 in one instruction (AVX-512)."""
+    return bool(llvm.get_host_cpu_features().get("avx512f"))
+
+
+def _load_from_window(
+    builder: ir.IRBuilder, warp: ir.Value, mask: ir.Value, values: ir.Value
+) -> None:
+    """Broadcasts and permutations: return when all lanes read from the same aligned 128 bytes.
+
+    The bytes that no lane asked for are loaded, too; they may lie in the gap behind an allocation,
+    which is mapped.
+    """
+    window_bytes = 4 * LANES
+    start = builder.and_(
+        _address(builder, warp, first_lane(builder, mask)), ir.Constant(i64, -window_bytes)
+    )
+    away = builder.sub(values, splat(builder, start))
+    limit = ir.Constant(addresses_type, [window_bytes] * LANES)
+    outside = bits_of(builder, builder.icmp_unsigned(">=", away, limit))
+    stray = builder.and_(mask, outside)
+    with builder.if_then(builder.icmp_unsigned("==", stray, ir.Constant(i32, 0))):
+        half = ir.VectorType(i32, 16)
+        window = builder.inttoptr(start, pointer)
+        low, high = (load(builder, at(builder, window, 64 * k), half, 4) for k in range(2))
+        words = builder.trunc(builder.lshr(away, ir.Constant(addresses_type, [2] * LANES)),
+                              sectors_type)  # fmt: skip
+        pick = intrinsic(
+            builder.module, "llvm.x86.avx512.vpermi2var.d.512", half, [half, half, half]
+        )
+        for k in range(2):
+            lanes = ir.Constant(half, list(range(16 * k, 16 * k + 16)))
+            index = builder.shuffle_vector(words, words, lanes)
+            chosen = builder.call(pick, [low, index, high])
+            builder.store(chosen, at(builder, _component(builder, warp, 4, 0), 64 * k), align=64)
+        builder.ret_void()
 
 
 def _define_store(module: ir.Module, nbytes: int, components: int) -> None:
@@ -545,7 +594,7 @@ def _define_store(module: ir.Module, nbytes: int, components: int) -> None:
     full = builder.icmp_signed("==", mask, ir.Constant(i32, -1))
     dense = builder.and_(full, builder.trunc(consecutive, i1))
     with builder.if_then(dense):
-        target = builder.inttoptr(builder.extract_element(values, ir.Constant(i32, 0)), pointer)
+        target = builder.inttoptr(_address(builder, warp, ir.Constant(i32, 0)), pointer)
         builder.store(_interleave(builder, parts), target, align=nbytes)
         builder.ret_void()
     lanes = lanes_of(builder, mask)
@@ -553,7 +602,7 @@ def _define_store(module: ir.Module, nbytes: int, components: int) -> None:
         with builder.if_then(builder.trunc(consecutive, i1)):
             name = f"llvm.masked.store.v32i{8 * nbytes}.p0"
             masked = intrinsic(module, name, ir.VoidType(), [vector, pointer, i32, mask_type])
-            origin = _origin(builder, values, mask, nbytes)
+            origin = _origin(builder, warp, mask, nbytes)
             builder.call(masked, [parts[0], origin, ir.Constant(i32, nbytes), lanes])
             builder.ret_void()
     _each_lane(builder, warp, mask, nbytes, components, store=True)
