@@ -16,14 +16,17 @@ from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.types import bits, element, integers, is_signed, vector
 from emulator.lower.warp import WarpLowering, builder_pointer, parameter_offsets
 from emulator.native.access import (
+    WINDOW_LOAD,
     check_global_name,
     check_global_type,
     check_window_name,
     check_window_type,
+    has_permute,
     lanes_of,
     move_name,
     move_type,
     splat,
+    window_type,
 )
 from emulator.native.layout import (
     LANES,
@@ -135,6 +138,8 @@ def access(
         builder.cbranch(nobody, after, some)
         builder.position_at_end(some)
     where = field(builder, lower.warp, Warp, "addresses")
+    if (space, store, nbytes, count) == ("shared", False, 4, 1) and has_permute():
+        _try_window(lower, values, mask, after)
     builder.store(values, where, align=64)
     size = nbytes * count
     is_store = ir.Constant(i32, int(store))
@@ -166,6 +171,21 @@ def access(
     yield Accessed(mask, move)
     builder.branch(after)
     builder.position_at_end(after)
+
+
+def _try_window(lower: WarpLowering, offsets: ir.Value, mask: ir.Value, done: ir.Block) -> None:
+    """Load from shared memory the short way where it serves, and go to ``done``."""
+    builder = lower.builder
+    most = ir.Constant(integers(64), [0xFFFFFFFF] * LANES)
+    beyond = builder.icmp_unsigned(">", offsets, most)
+    narrow = builder.trunc(builder.select(beyond, most, offsets), integers(32))
+    builder.store(narrow, field(builder, lower.warp, Warp, "addresses"), align=64)
+    limit = load(builder, field(builder, lower.context, Context, "shared_bytes"), i64)
+    routine = declare(lower.module, window_type, WINDOW_LOAD)
+    served = builder.call(routine, [lower.warp, mask, lower.shared_base(), limit])
+    general = builder.append_basic_block("general")
+    builder.cbranch(builder.icmp_unsigned("!=", served, ir.Constant(i32, 0)), done, general)
+    builder.position_at_end(general)
 
 
 def declare(module: ir.Module, kind: ir.FunctionType, name: str) -> ir.Function:

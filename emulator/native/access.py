@@ -142,6 +142,8 @@ def define_access_routines(module: ir.Module) -> None:
     for nbytes in CHECK_SIZES:
         _define_check_global(module, nbytes, find, count)
         _define_check_window(module, nbytes)
+    if has_permute():
+        _define_window_load(module)
     for nbytes, components in MOVES:
         _define_load(module, nbytes, components)
         _define_store(module, nbytes, components)
@@ -539,6 +541,53 @@ def _define_load(module: ir.Module, nbytes: int, components: int) -> None:
     builder.ret_void()
 
 
+window_type = ir.FunctionType(i32, [pointer, i32, i64, i64])
+WINDOW_LOAD = "coalesce_load_shared_window"
+
+
+def _define_window_load(module: ir.Module) -> None:
+    """``i32 load(warp, mask, base, limit)``: the commonest load of shared memory, whole.
+
+    32-bit offsets are in scratch. When all active lanes read aligned words of the same 128 bytes,
+    those below ``limit``, the words go to scratch and the result is 1; else nothing happens.
+    """
+    builder = _function(module, window_type, WINDOW_LOAD)
+    warp, mask, base, limit = builder.function.args
+    offsets = load(builder, field(builder, warp, Warp, "addresses"), sectors_type, 64)
+    byte = builder.mul(builder.zext(first_lane(builder, mask), i64), ir.Constant(i64, 4))
+    first = load(builder, at(builder, field(builder, warp, Warp, "addresses"), byte), i32)
+    start = builder.and_(first, ir.Constant(i32, -4 * LANES))
+    away = builder.sub(offsets, splat(builder, start))
+    # the bits that an aligned offset within 128 bytes does not have
+    other = builder.and_(away, ir.Constant(sectors_type, [0xFFFFFFFF & ~0x7C] * LANES))
+    stray = bits_of(
+        builder, builder.icmp_unsigned("!=", other, ir.Constant(sectors_type, [0] * LANES))
+    )
+    end = builder.add(builder.zext(start, i64), ir.Constant(i64, 4 * LANES))
+    fits = builder.and_(
+        builder.icmp_unsigned("==", builder.and_(mask, stray), ir.Constant(i32, 0)),
+        builder.icmp_unsigned("<=", end, limit),
+    )
+    with builder.if_then(fits):
+        window = builder.inttoptr(builder.add(base, builder.zext(start, i64)), pointer)
+        _pick_words(builder, warp, window, away)
+        builder.ret(ir.Constant(i32, 1))
+    builder.ret(ir.Constant(i32, 0))
+
+
+def _pick_words(builder: ir.IRBuilder, warp: ir.Value, window: ir.Value, away: ir.Value) -> None:
+    """Words of the 128 bytes at ``window``, by byte offsets of 32 bits, to scratch."""
+    half = ir.VectorType(i32, 16)
+    low, high = (load(builder, at(builder, window, 64 * k), half, 4) for k in range(2))
+    words = builder.lshr(away, ir.Constant(sectors_type, [2] * LANES))
+    pick = intrinsic(builder.module, "llvm.x86.avx512.vpermi2var.d.512", half, [half, half, half])
+    for k in range(2):
+        lanes = ir.Constant(half, list(range(16 * k, 16 * k + 16)))
+        index = builder.shuffle_vector(words, words, lanes)
+        chosen = builder.call(pick, [low, index, high])
+        builder.store(chosen, at(builder, _component(builder, warp, 4, 0), 64 * k), align=64)
+
+
 @functools.cache
 def has_permute() -> bool:
     """Whether this CPU picks 16 words out of 32 in one instruction (AVX-512)."""
@@ -562,19 +611,8 @@ def _load_from_window(
     outside = bits_of(builder, builder.icmp_unsigned(">=", away, limit))
     stray = builder.and_(mask, outside)
     with builder.if_then(builder.icmp_unsigned("==", stray, ir.Constant(i32, 0))):
-        half = ir.VectorType(i32, 16)
-        window = builder.inttoptr(start, pointer)
-        low, high = (load(builder, at(builder, window, 64 * k), half, 4) for k in range(2))
-        words = builder.trunc(builder.lshr(away, ir.Constant(addresses_type, [2] * LANES)),
-                              sectors_type)  # fmt: skip
-        pick = intrinsic(
-            builder.module, "llvm.x86.avx512.vpermi2var.d.512", half, [half, half, half]
-        )
-        for k in range(2):
-            lanes = ir.Constant(half, list(range(16 * k, 16 * k + 16)))
-            index = builder.shuffle_vector(words, words, lanes)
-            chosen = builder.call(pick, [low, index, high])
-            builder.store(chosen, at(builder, _component(builder, warp, 4, 0), 64 * k), align=64)
+        narrow = builder.trunc(away, sectors_type)
+        _pick_words(builder, warp, builder.inttoptr(start, pointer), narrow)
         builder.ret_void()
 
 
@@ -584,7 +622,6 @@ def _define_store(module: ir.Module, nbytes: int, components: int) -> None:
     warp, mask, consecutive = builder.function.args
     element = _element(nbytes)
     vector = ir.VectorType(element, LANES)
-    values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
     parts = [
         load(
             builder, _component(builder, warp, nbytes, index), vector, align=min(nbytes * LANES, 64)

@@ -20,9 +20,11 @@ from llvmlite import ir
 from emulator.native.access import (
     CHECK_SIZES,
     MOVES,
+    WINDOW_LOAD,
     check_global_name,
     check_window_name,
     define_access_routines,
+    has_permute,
     move_name,
 )
 from emulator.native.rounding import define_rounding_routines, rounding_names
@@ -76,6 +78,8 @@ def routine_names() -> list[str]:
     names = [check_global_name(n) for n in CHECK_SIZES]
     names += [check_window_name(n) for n in CHECK_SIZES]
     names += [move_name(kind, n, c) for kind in ("load", "store") for n, c in MOVES]
+    if has_permute():
+        names.append(WINDOW_LOAD)
     return [*names, *rounding_names(), *SCHEDULER_ENTRIES]
 
 

@@ -92,8 +92,9 @@ def test_damaged_kernels_end_in_an_error_or_run(card, ptx, data):
         lines[at] = data.draw(st.sampled_from(["", other, both, " ".join(words)]))
     array = np.zeros(256, dtype=np.uint8)
     with contextlib.suppress(EmulatorError):
-        for name in Module("\n".join(lines)).kernels:
-            card.run("\n".join(lines), name, 2, 64, *[array] * 2, timeout_s=0.2)
+        for name, kernel in Module("\n".join(lines)).kernels.items():
+            arguments = [array] * len(kernel.parameters)
+            card.run("\n".join(lines), name, 2, 64, *arguments, timeout_s=0.2)
 
 
 @settings(max_examples=100)
