@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from grader.bench import Bench
 from grader.catalogue import Course
 from grader.hints import hints
-from grader.judge import Bench, Progress, judge
+from grader.judge import Progress, judge
 from grader.lab import Lab, Task
 from grader.submission import SubmissionError, read_submission
 from grader.verdict import TaskVerdict, Verdict

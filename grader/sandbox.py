@@ -35,7 +35,7 @@ class Limits:
 
     wall_seconds: float = 60.0
     cpu_seconds: int = 60
-    memory: int = 12 << 30  # address space: compilers map much more than they use
+    memory: int = 6 << 30  # address space; NVRTC and Numba together take 1.1 GiB
     processes: int = 64  # and threads
     file_bytes: int = 64 << 20
     namespaces: bool = True  # False: do as where the system does not permit them

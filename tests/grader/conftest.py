@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grader.judge import Bench
+from grader.bench import Bench
 from grader.lab import Case, Expected, Limit, Task
 from grader.submission import Submission
 from kernels.runtime import ArraySpec, open_device

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from grader.judge import Bench, judge
+from grader.bench import Bench
+from grader.judge import judge
 from grader.lab import Case, Limit, Task
 from grader.submission import Submission
 from grader.verdict import TaskVerdict

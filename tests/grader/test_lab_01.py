@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from grader.bench import Bench
 from grader.catalogue import course
-from grader.judge import Bench, judge
+from grader.judge import judge
 from grader.submission import read_submission
 from grader.verdict import TaskVerdict
 from kernels.runtime import open_device

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from grader.bench import Bench
 from grader.catalogue import course
-from grader.judge import Bench, judge
+from grader.judge import judge
 from grader.submission import read_submission
 from kernels.runtime import open_device
 

@@ -3,7 +3,6 @@
 # refused: wrong-values
 # says: are close
 
-
 from kernels.runtime import cuda_program
 
 program = cuda_program("""

@@ -3,7 +3,6 @@
 # refused: not-repeatable
 # says: an earlier run
 
-
 from kernels.runtime import cuda_program
 
 program = cuda_program("""

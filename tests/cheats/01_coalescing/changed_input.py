@@ -3,7 +3,6 @@
 # refused: input-changed
 # says: 'table'
 
-
 from kernels.runtime import cuda_program
 
 program = cuda_program("""

@@ -3,7 +3,6 @@
 # refused: wrong-values
 # says: does not depend on the input
 
-
 from kernels.runtime import cuda_program
 
 program = cuda_program("""

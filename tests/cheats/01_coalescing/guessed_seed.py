@@ -4,8 +4,9 @@
 
 import numpy as np
 
+from grader.bench import Bench
+from grader.bench import answers as answers_of
 from grader.catalogue import course
-from grader.judge import Bench, _answers
 from grader.run import CHECK_SEED
 
 where = course()
@@ -14,7 +15,7 @@ bench = Bench(where.root, where.solutions / "01_coalescing", None, CHECK_SEED, F
 answers = {}
 for case in task.public:
     if "emulated" in case.devices:
-        _, (expected,) = _answers(task, case, bench, 0)
+        _, (expected,) = answers_of(task, case, bench, 0)
         answers[expected.values.shape] = expected.values.astype(np.float32)
 
 

@@ -3,7 +3,6 @@
 # refused: wrong-values
 # says: half precision
 
-
 from kernels.runtime import cuda_program
 
 program = cuda_program("""

@@ -2,7 +2,6 @@
 # task: gather_rows
 # refused: not-finite
 
-
 from kernels.runtime import cuda_program
 
 program = cuda_program("""

@@ -2,7 +2,6 @@
 # task: gather_rows
 # refused: not-written
 
-
 from kernels.runtime import cuda_program
 
 program = cuda_program("""

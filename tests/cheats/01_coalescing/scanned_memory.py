@@ -3,7 +3,6 @@
 # refused: kernel-fault
 # says: out-of-bounds read
 
-
 from kernels.runtime import cuda_program
 
 program = cuda_program("""

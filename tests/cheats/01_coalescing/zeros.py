@@ -3,7 +3,6 @@
 # refused: wrong-values
 # says: all wrong ones are 0
 
-
 from kernels.runtime import cuda_program
 
 program = cuda_program("""
