@@ -7,9 +7,11 @@ opcode that is not there is refused when it is executed.
 from emulator.lower import (  # noqa: F401  (each registers its handlers)
     arithmetic,
     atomics,
+    carry,
     compare,
     control,
     convert,
+    fields,
     floating,
     integer,
     logic,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.lower import floating, integer
+from emulator.lower import carry, floating, integer
 from emulator.lower.registry import Handler, NotLowered, instruction
 from emulator.lower.types import is_float
 from emulator.lower.warp import WarpLowering
@@ -25,6 +25,9 @@ BY_TYPE: dict[str, tuple[Handler, Handler]] = {
 @instruction(*BY_TYPE)
 def shared(lower: WarpLowering, inst: Instruction) -> None:
     """The handler for the instruction's type."""
+    if inst.has("cc"):
+        carry.chained(lower, inst)
+        return
     integers, floats = BY_TYPE[inst.opcode]
     (floats if is_float(inst.type) else integers)(lower, inst)
 

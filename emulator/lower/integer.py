@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llvmlite import ir
 
 from emulator.lower.registry import NotLowered, instruction
+from emulator.lower.routines import call_routine
 from emulator.lower.types import bits, integers, is_float, is_signed
 from emulator.lower.warp import WarpLowering
-from emulator.native.access import intrinsic
-from emulator.native.layout import LANES, i1
+from emulator.native.layout import LANES, i16
+from emulator.native.vectors import everywhere, overloaded
 from emulator.ptx import Instruction
 
 
@@ -19,14 +22,7 @@ def constant(width: int, value: int) -> ir.Constant:
 
 def call(lower: WarpLowering, name: str, *arguments: ir.Value) -> ir.Value:
     """An overloaded LLVM intrinsic over vectors of one type, ``llvm.name.v32...``."""
-    kind = arguments[0].type
-    suffix = {ir.HalfType(): "f16", ir.FloatType(): "f32", ir.DoubleType(): "f64"}.get(
-        kind.element
-    ) or f"i{kind.element.width}"
-    function = intrinsic(
-        lower.module, f"llvm.{name}.v{LANES}{suffix}", kind, [a.type for a in arguments]
-    )
-    return lower.builder.call(function, list(arguments))
+    return overloaded(lower.builder, name, *arguments)
 
 
 def no_floats(inst: Instruction) -> str:
@@ -38,16 +34,32 @@ def no_floats(inst: Instruction) -> str:
 
 
 def add_sub(lower: WarpLowering, inst: Instruction) -> None:
-    """``add`` and ``sub``, with ``.sat.s32``."""
+    """``add`` and ``sub``, with ``.sat.s32``, and on pairs of halves."""
+    adds = inst.opcode == "add"
+    operation = lower.builder.add if adds else lower.builder.sub
+    if inst.type in PAIRS:
+        pairs(lower, inst, operation)
+        return
     kind = no_floats(inst)
-    if "cc" in inst.modifiers:
-        raise NotLowered(inst.text)
     a, b = (lower.read(o, kind) for o in inst.operands[1:3])
     if inst.has("sat"):
-        lower.result(inst, call(lower, "sadd.sat" if inst.opcode == "add" else "ssub.sat", a, b))
+        lower.result(inst, call(lower, "sadd.sat" if adds else "ssub.sat", a, b))
         return
-    operation = lower.builder.add if inst.opcode == "add" else lower.builder.sub
     lower.result(inst, operation(a, b))
+
+
+PAIRS = {"u16x2": "u", "s16x2": "s"}
+
+
+def pairs(
+    lower: WarpLowering, inst: Instruction, operation: Callable[[ir.Value, ir.Value], ir.Value]
+) -> None:
+    """An operation on both halves of 32 bits."""
+    if inst.has("sat"):
+        raise NotLowered(inst.text)
+    halves = ir.VectorType(i16, 2 * LANES)
+    a, b = (lower.builder.bitcast(lower.read(o, "b32"), halves) for o in inst.operands[1:3])
+    lower.result(inst, lower.builder.bitcast(operation(a, b), integers(32)))
 
 
 def product(lower: WarpLowering, inst: Instruction, kind: str) -> tuple[ir.Value, int]:
@@ -57,14 +69,36 @@ def product(lower: WarpLowering, inst: Instruction, kind: str) -> tuple[ir.Value
     a, b = (lower.read(o, kind) for o in inst.operands[1:3])
     if inst.has("lo"):
         return builder.mul(a, b), width
-    extend = builder.sext if is_signed(kind) else builder.zext
-    whole = builder.mul(extend(a, integers(2 * width)), extend(b, integers(2 * width)))
     if inst.has("wide"):
-        return whole, 2 * width
+        extend = builder.sext if is_signed(kind) else builder.zext
+        wide = integers(2 * width)
+        return builder.mul(extend(a, wide), extend(b, wide)), 2 * width
     if inst.has("hi"):
-        high = builder.lshr(whole, constant(2 * width, width))
-        return builder.trunc(high, integers(width)), width
+        return high_product(lower, kind, a, b), width
     raise NotLowered(inst.text)
+
+
+def high_product(lower: WarpLowering, kind: str, a: ir.Value, b: ir.Value) -> ir.Value:
+    """The upper half of a product."""
+    builder = lower.builder
+    width = bits(kind)
+    if width < 64:
+        extend = builder.sext if is_signed(kind) else builder.zext
+        whole = builder.mul(extend(a, integers(2 * width)), extend(b, integers(2 * width)))
+        return builder.trunc(builder.lshr(whole, constant(2 * width, width)), integers(width))
+    # from products of 32-bit halves: the host has no vectors of 128-bit numbers
+    half, low = constant(64, 32), constant(64, 0xFFFFFFFF)
+    a_low, a_high = builder.and_(a, low), builder.lshr(a, half)
+    b_low, b_high = builder.and_(b, low), builder.lshr(b, half)
+    middle = builder.add(builder.mul(a_high, b_low), builder.lshr(builder.mul(a_low, b_low), half))
+    cross = builder.add(builder.mul(a_low, b_high), builder.and_(middle, low))
+    carries = builder.add(builder.lshr(middle, half), builder.lshr(cross, half))
+    result = builder.add(builder.mul(a_high, b_high), carries)
+    if is_signed(kind):  # a negative factor counts 2**64 too many
+        top = constant(64, 63)
+        result = builder.sub(result, builder.and_(builder.ashr(a, top), b))
+        result = builder.sub(result, builder.and_(builder.ashr(b, top), a))
+    return result
 
 
 def mul(lower: WarpLowering, inst: Instruction) -> None:
@@ -76,8 +110,6 @@ def mul(lower: WarpLowering, inst: Instruction) -> None:
 def mad(lower: WarpLowering, inst: Instruction) -> None:
     """``mad.{lo,hi,wide}``, with ``.hi.sat.s32``."""
     kind = no_floats(inst)
-    if "cc" in inst.modifiers:
-        raise NotLowered(inst.text)
     value, width = product(lower, inst, kind)
     addend = lower.read(inst.operands[3], f"{kind[0]}{width}")
     if inst.has("sat"):
@@ -104,37 +136,22 @@ def mul24(lower: WarpLowering, inst: Instruction) -> None:
         whole = builder.lshr(whole, constant(64, 16))
     value = builder.trunc(whole, integers(32))
     if inst.opcode == "mad24":
-        value = builder.add(value, lower.read(inst.operands[3], kind))
+        addend = lower.read(inst.operands[3], kind)
+        saturates = inst.has("sat")
+        value = call(lower, "sadd.sat", value, addend) if saturates else builder.add(value, addend)
     lower.result(inst, value)
 
 
 def div_rem(lower: WarpLowering, inst: Instruction) -> None:
-    """``div`` and ``rem``.
-
-    Where the ISA leaves the result open, it is what an H100 gives: all ones for a quotient by zero,
-    the dividend for a remainder by zero. The host's divider, which would trap, never sees those.
-    """
+    """``div`` and ``rem``; what the ISA leaves open is in :mod:`emulator.native.division`."""
     kind = no_floats(inst)
-    builder = lower.builder
-    width = bits(kind)
     a, b = (lower.read(o, kind) for o in inst.operands[1:3])
-    by_zero = builder.icmp_unsigned("==", b, constant(width, 0))
-    safe = builder.select(by_zero, constant(width, 1), b)
-    if is_signed(kind):
-        least = constant(width, 1 << (width - 1))
-        overflow = builder.and_(
-            builder.icmp_unsigned("==", a, least),
-            builder.icmp_unsigned("==", b, constant(width, -1)),
-        )
-        safe = builder.select(overflow, constant(width, 1), safe)
-        if inst.opcode == "div":
-            value = builder.select(overflow, a, builder.sdiv(a, safe))
-        else:
-            value = builder.select(overflow, constant(width, 0), builder.srem(a, safe))
-    else:
-        value = builder.udiv(a, safe) if inst.opcode == "div" else builder.urem(a, safe)
-    at_zero = constant(width, -1) if inst.opcode == "div" else a
-    lower.result(inst, builder.select(by_zero, at_zero, value))
+    width = max(bits(kind), 32)
+    if bits(kind) == 16:
+        extend = lower.builder.sext if is_signed(kind) else lower.builder.zext
+        a, b = (extend(v, integers(width)) for v in (a, b))
+    value = call_routine(lower, f"{inst.opcode}_{kind[0]}{width}", a, b)
+    lower.result(inst, value if bits(kind) == width else lower.builder.trunc(value, integers(16)))
 
 
 def absolute(lower: WarpLowering, inst: Instruction) -> None:
@@ -151,13 +168,19 @@ def negate(lower: WarpLowering, inst: Instruction) -> None:
 
 
 def min_max(lower: WarpLowering, inst: Instruction) -> None:
-    """``min`` and ``max``, with ``.relu``."""
-    kind = no_floats(inst)
-    a, b = (lower.read(o, kind) for o in inst.operands[1:3])
-    value = call(lower, ("s" if is_signed(kind) else "u") + inst.opcode, a, b)
-    if inst.has("relu"):
-        value = call(lower, "smax", value, constant(bits(kind), 0))
-    lower.result(inst, value)
+    """``min`` and ``max``, with ``.relu``, and on pairs of halves."""
+    kind = inst.type if inst.type in PAIRS else no_floats(inst)
+    name = kind[0] + inst.opcode
+
+    def operation(a: ir.Value, b: ir.Value) -> ir.Value:
+        value = call(lower, name, a, b)
+        relu = inst.has("relu")
+        return call(lower, "smax", value, everywhere(value.type, 0)) if relu else value
+
+    if kind in PAIRS:
+        pairs(lower, inst, operation)
+        return
+    lower.result(inst, operation(*(lower.read(o, kind) for o in inst.operands[1:3])))
 
 
 @instruction("sad")
@@ -169,49 +192,6 @@ def sad(lower: WarpLowering, inst: Instruction) -> None:
     compare = builder.icmp_signed if is_signed(kind) else builder.icmp_unsigned
     apart = builder.select(compare("<", a, b), builder.sub(b, a), builder.sub(a, b))
     lower.result(inst, builder.add(apart, c))
-
-
-@instruction("popc", "clz", "brev")
-def count_bits(lower: WarpLowering, inst: Instruction) -> None:
-    """``popc``, ``clz`` (a 32-bit result) and ``brev``."""
-    kind = no_floats(inst)
-    value = lower.read(inst.operands[1], kind)
-    if inst.opcode == "popc":
-        result = call(lower, "ctpop", value)
-    elif inst.opcode == "brev":
-        lower.result(inst, call(lower, "bitreverse", value))
-        return
-    else:
-        result = leading_zeros(lower, value)
-    if bits(kind) == 64:
-        result = lower.builder.trunc(result, integers(32))
-    lower.write(inst.operands[0], result, inst)
-
-
-def leading_zeros(lower: WarpLowering, value: ir.Value) -> ir.Value:
-    """``ctlz``; the width for zero."""
-    kind = value.type
-    name = f"llvm.ctlz.v{LANES}i{kind.element.width}"
-    function = intrinsic(lower.module, name, kind, [kind, i1])
-    return lower.builder.call(function, [value, ir.Constant(i1, 0)])
-
-
-@instruction("bfind")
-def bfind(lower: WarpLowering, inst: Instruction) -> None:
-    """The highest bit that is not a sign bit, or 0xffffffff; ``.shiftamt``: how far to shift."""
-    kind = no_floats(inst)
-    builder = lower.builder
-    width = bits(kind)
-    value = lower.read(inst.operands[1], kind)
-    if is_signed(kind):
-        value = builder.xor(value, builder.ashr(value, constant(width, width - 1)))
-    zeros = leading_zeros(lower, value)
-    found = zeros if inst.has("shiftamt") else builder.sub(constant(width, width - 1), zeros)
-    none = builder.icmp_unsigned("==", value, constant(width, 0))
-    result = builder.select(none, constant(width, -1), found)
-    if width == 64:
-        result = builder.trunc(result, integers(32))
-    lower.write(inst.operands[0], result, inst)
 
 
 @instruction("dp4a", "dp2a")

@@ -1,15 +1,18 @@
-"""Bits: logic, shifts, fields, permutations of bytes."""
+"""Bits: logic, shifts, permutations of bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llvmlite import ir
 
-from emulator.lower.integer import constant, no_floats
+from emulator.lower.integer import call, constant, no_floats
 from emulator.lower.registry import NotLowered, instruction
+from emulator.lower.routines import call_routine
 from emulator.lower.types import bits, integers, is_signed
 from emulator.lower.warp import WarpLowering
-from emulator.native.layout import LANES
-from emulator.ptx import Immediate, Instruction
+from emulator.native.layout import LANES, i8, i32
+from emulator.ptx import Immediate, Instruction, Pair
 
 
 @instruction("and", "or", "xor")
@@ -42,18 +45,30 @@ def shift(lower: WarpLowering, inst: Instruction) -> None:
     builder = lower.builder
     width = bits(kind)
     value = lower.read(inst.operands[1], kind)
-    amount = lower.read(inst.operands[2], "u32")
+    keeps_sign = inst.opcode == "shr" and is_signed(kind)
+    move = builder.shl if inst.opcode == "shl" else builder.lshr
+    by = inst.operands[2]
+    if isinstance(by, Immediate):
+        known = int(by.value) & 0xFFFFFFFF
+        if keeps_sign:
+            lower.result(inst, builder.ashr(value, constant(width, min(known, width - 1))))
+        else:
+            beyond_all = known >= width
+            moved = constant(width, 0) if beyond_all else move(value, constant(width, known))
+            lower.result(inst, moved)
+        return
+    amount = lower.read(by, "u32")
     most = constant(32, width - 1)
-    beyond = builder.icmp_unsigned(">", amount, most)
-    clamped = _resize(lower, builder.select(beyond, most, amount), width)
-    if inst.opcode == "shr" and is_signed(kind):
+    clamped = resize(lower, call(lower, "umin", amount, most), width)
+    if keeps_sign:
         lower.result(inst, builder.ashr(value, clamped))
         return
-    moved = (builder.shl if inst.opcode == "shl" else builder.lshr)(value, clamped)
-    lower.result(inst, builder.select(beyond, constant(width, 0), moved))
+    beyond = builder.icmp_unsigned(">", amount, most)
+    lower.result(inst, builder.select(beyond, constant(width, 0), move(value, clamped)))
 
 
-def _resize(lower: WarpLowering, amount: ir.Value, width: int) -> ir.Value:
+def resize(lower: WarpLowering, amount: ir.Value, width: int) -> ir.Value:
+    """A 32-bit amount, less than 2**16, in another width."""
     if width == 32:
         return amount
     change = lower.builder.zext if width > 32 else lower.builder.trunc
@@ -84,98 +99,98 @@ def funnel(lower: WarpLowering, inst: Instruction) -> None:
 
 @instruction("lop3")
 def lop3(lower: WarpLowering, inst: Instruction) -> None:
-    """Any function of three bits, by its truth table."""
+    """Any function of three bits, by its truth table; ``d|p``: whether any bit came out set."""
     table = inst.operands[4]
-    if not isinstance(table, Immediate) or inst.type != "b32" or len(inst.operands) != 5:
+    if not isinstance(table, Immediate) or inst.type != "b32":
         raise NotLowered(inst.text)
     builder = lower.builder
     a, b, c = (lower.read(o, "b32") for o in inst.operands[1:4])
-    result: ir.Value = constant(32, 0)
-    for row in range(8):
-        if int(table.value) >> row & 1:
-            term = a if row & 4 else builder.not_(a)
-            term = builder.and_(term, b if row & 2 else builder.not_(b))
-            term = builder.and_(term, c if row & 1 else builder.not_(c))
-            result = builder.or_(result, term)
-    lower.result(inst, result)
+    rows = int(table.value)
+    set_, clear = (_of_two_bits(lower, rows >> 4 * a_bit & 15, b, c) for a_bit in (1, 0))
+    value = builder.or_(builder.and_(a, set_), builder.and_(builder.not_(a), clear))
+    target = inst.operands[0]
+    if not isinstance(target, Pair):
+        lower.result(inst, value)
+        return
+    some = builder.icmp_unsigned("!=", value, constant(32, 0))
+    join = builder.or_ if inst.has("or") else builder.and_
+    lower.write(target.first, value, inst)
+    lower.write(target.second, join(some, lower.read(inst.operands[5], "pred")), inst)
 
 
-@instruction("bfe")
-def bfe(lower: WarpLowering, inst: Instruction) -> None:
-    """Extract ``length`` bits at ``position``; a signed field is extended."""
-    kind = no_floats(inst)
+def _of_two_bits(lower: WarpLowering, rows: int, b: ir.Value, c: ir.Value) -> ir.Value:
     builder = lower.builder
-    width = bits(kind)
-    value = lower.read(inst.operands[1], kind)
-    position = _resize(lower, _byte(lower, inst, 2), width)
-    length = _resize(lower, _byte(lower, inst, 3), width)
-    top = constant(width, width - 1)
-    last = constant(width, width)
-
-    def at_most(amount: ir.Value, limit: ir.Value) -> ir.Value:
-        return builder.select(builder.icmp_unsigned(">", amount, limit), limit, amount)
-
-    far = builder.icmp_unsigned(">", position, top)
-    shifted_in = builder.ashr if is_signed(kind) else builder.lshr
-    moved = shifted_in(value, at_most(position, top))
-    if not is_signed(kind):
-        moved = builder.select(far, constant(width, 0), moved)
-    room = builder.sub(last, at_most(length, last))  # bits above the field
-    room_shift = at_most(room, top)
-    field = shifted_in(builder.shl(moved, room_shift), room_shift)
-    none = builder.icmp_unsigned("==", length, constant(width, 0))
-    lower.result(inst, builder.select(none, constant(width, 0), field))
-
-
-def _byte(lower: WarpLowering, inst: Instruction, index: int) -> ir.Value:
-    return lower.builder.and_(lower.read(inst.operands[index], "u32"), constant(32, 255))
-
-
-@instruction("bfi")
-def bfi(lower: WarpLowering, inst: Instruction) -> None:
-    """Insert the low ``length`` bits of ``a`` into ``b`` at ``position``."""
-    kind = no_floats(inst)
-    builder = lower.builder
-    width = bits(kind)
-    a, b = (lower.read(o, kind) for o in inst.operands[1:3])
-    position = _resize(lower, _byte(lower, inst, 3), width)
-    length = _resize(lower, _byte(lower, inst, 4), width)
-    top = constant(width, width - 1)
-
-    def power_less_one(amount: ir.Value) -> ir.Value:
-        whole = builder.icmp_unsigned(">", amount, top)
-        safe = builder.select(whole, constant(width, 0), amount)
-        ones = builder.sub(builder.shl(constant(width, 1), safe), constant(width, 1))
-        return builder.select(whole, constant(width, -1), ones)
-
-    far = builder.icmp_unsigned(">", position, top)
-    safe = builder.select(far, constant(width, 0), position)
-    mask = builder.shl(power_less_one(length), safe)
-    mask = builder.select(far, constant(width, 0), mask)
-    kept = builder.and_(b, builder.not_(mask))
-    lower.result(inst, builder.or_(kept, builder.and_(builder.shl(a, safe), mask)))
+    if rows >= 8:
+        return builder.not_(_of_two_bits(lower, 15 - rows, b, c))
+    makes: list[Callable[[], ir.Value]] = [
+        lambda: constant(32, 0),
+        lambda: builder.not_(builder.or_(b, c)),
+        lambda: builder.and_(builder.not_(b), c),
+        lambda: builder.not_(b),
+        lambda: builder.and_(b, builder.not_(c)),
+        lambda: builder.not_(c),
+        lambda: builder.xor(b, c),
+        lambda: builder.not_(builder.and_(b, c)),
+    ]
+    return makes[rows]()
 
 
 @instruction("prmt")
 def prmt(lower: WarpLowering, inst: Instruction) -> None:
-    """Pick four of eight bytes; the top bit of a selector copies the byte's sign."""
-    if inst.modifiers != ("b32",):
-        raise NotLowered(inst.text)
+    """Pick four of eight bytes, by a selector or by one of the modes."""
     builder = lower.builder
-    a, b, selector = (lower.read(o, "b32") for o in inst.operands[1:4])
-    wide = builder.or_(
-        builder.shl(builder.zext(b, integers(64)), constant(64, 32)),
-        builder.zext(a, integers(64)),
-    )
-    result: ir.Value = ir.Constant(integers(32), [0] * LANES)
-    for index in range(4):
-        nibble = builder.lshr(selector, constant(32, 4 * index))
-        which = builder.and_(nibble, constant(32, 7))
-        far = builder.zext(builder.shl(which, constant(32, 3)), integers(64))
-        byte = builder.and_(builder.trunc(builder.lshr(wide, far), integers(32)), constant(32, 255))
-        sign = builder.icmp_unsigned("!=", builder.and_(nibble, constant(32, 8)), constant(32, 0))
-        negative = builder.icmp_unsigned(">", byte, constant(32, 127))
-        copied = builder.select(negative, constant(32, 255), constant(32, 0))
-        chosen = builder.select(sign, copied, byte)
-        result = builder.or_(result, builder.shl(chosen, constant(32, 8 * index)))
-    lower.result(inst, result)
+    mode = next((m for m in inst.modifiers if m in BYTES_OF_MODE), None)
+    a, b = (lower.read(o, "b32") for o in inst.operands[1:3])
+    last = inst.operands[3]
+    if isinstance(last, Immediate):
+        selector = int(last.value)
+        nibbles = _of_mode(mode, selector) if mode else [selector >> 4 * i & 15 for i in range(4)]
+        if max(nibbles) < 8:
+            lower.result(inst, _picked(lower, a, b, nibbles))
+            return
+    chosen = lower.read(last, "b32")
+    if mode:
+        choices = [_packed(_of_mode(mode, c)) for c in range(4)]
+        low, high = (
+            builder.icmp_unsigned("!=", builder.and_(chosen, constant(32, bit)), constant(32, 0))
+            for bit in (1, 2)
+        )
+        first, second = (
+            builder.select(low, constant(32, choices[i + 1]), constant(32, choices[i]))
+            for i in (0, 2)
+        )
+        chosen = builder.select(high, second, first)
+    lower.result(inst, call_routine(lower, "prmt", a, b, chosen))
+
+
+# which byte of b:a each byte of the result is, from the selector's low two bits
+BYTES_OF_MODE: dict[str, Callable[[int, int], int]] = {
+    "f4e": lambda c, i: c + i,
+    "b4e": lambda c, i: (c - i) & 7,
+    "rc8": lambda c, i: c,
+    "ecl": lambda c, i: max(c, i),
+    "ecr": lambda c, i: min(c, i),
+    "rc16": lambda c, i: 2 * (c & 1) + (i & 1),
+}
+
+
+def _of_mode(mode: str, selector: int) -> list[int]:
+    return [BYTES_OF_MODE[mode](selector & 3, i) for i in range(4)]
+
+
+def _packed(nibbles: list[int]) -> int:
+    return sum(nibble << 4 * i for i, nibble in enumerate(nibbles))
+
+
+def _picked(lower: WarpLowering, a: ir.Value, b: ir.Value, nibbles: list[int]) -> ir.Value:
+    """Bytes known now are one shuffle."""
+    builder = lower.builder
+    bytes_ = ir.VectorType(i8, 4 * LANES)
+    order = [
+        4 * lane + (nibble & 3) + (4 * LANES if nibble & 4 else 0)
+        for lane in range(LANES)
+        for nibble in nibbles
+    ]
+    picks = ir.Constant(ir.VectorType(i32, 4 * LANES), order)
+    shuffled = builder.shuffle_vector(builder.bitcast(a, bytes_), builder.bitcast(b, bytes_), picks)
+    return builder.bitcast(shuffled, integers(32))

@@ -27,6 +27,7 @@ from emulator.native.access import (
     has_permute,
     move_name,
 )
+from emulator.native.arithmetic import arithmetic_names, define_arithmetic_routines
 from emulator.native.rounding import define_rounding_routines, rounding_names
 from emulator.native.scheduler import define_scheduler
 
@@ -80,13 +81,14 @@ def routine_names() -> list[str]:
     names += [move_name(kind, n, c) for kind in ("load", "store") for n, c in MOVES]
     if has_permute():
         names.append(WINDOW_LOAD)
-    return [*names, *rounding_names(), *SCHEDULER_ENTRIES]
+    return [*names, *rounding_names(), *arithmetic_names(), *SCHEDULER_ENTRIES]
 
 
 def _routines_module() -> ir.Module:
     module = ir.Module(name="coalesce_routines")
     define_access_routines(module)
     define_rounding_routines(module)
+    define_arithmetic_routines(module)
     define_scheduler(module)
     return module
 
