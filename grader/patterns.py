@@ -139,6 +139,11 @@ def _by_place(bad: Mask, noun: str, index: str) -> Pattern:
 
 
 def _single(first: int, total: int) -> str:
+    if first == total - 1 and total > 4 and total % 4 == 1:
+        return (
+            f"The last one is left out, and {total:,} is no multiple of 4: is there nobody to "
+            "handle what is left after whole groups of four? Or < for <=?"
+        )
     if first == total - 1:
         return "The last one is left out: < or <=, n or n - 1?"
     if first == 0:

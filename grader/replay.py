@@ -63,7 +63,7 @@ def replay(
             left = until - time.monotonic()
             if left <= 0:
                 raise LaunchTimeout(f"the launches before {function.name} took {seconds:g} s")
-            device.timeout_s = left
+            device.timeout_s = max(round(left, 1), 0.1)
         if counters:
             reports.append(device.profile(function, grid, block, args, shared))
         else:

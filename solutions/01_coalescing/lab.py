@@ -224,6 +224,10 @@ SCALE_COPY = Task(
             "The payload starts lead floats into the message: source and payload may be misaligned "
             "by different amounts. Check both before you copy float4s."
         ),
+        "single": (
+            "One float is left out: n is no multiple of 4, so that up to 3 floats come after the "
+            "last whole float4, and up to 3 before the first."
+        ),
         "head": (
             "The floats before the first whole float4, or the header of zeros, are missing or "
             "wrong: up to 3 floats of head, and lead zeros."

@@ -12,6 +12,7 @@ import pytest
 
 from grader.catalogue import course
 from grader.cli import main
+from grader.starters import starters
 from grader.verdict import CODES, SCHEMA_FILE, Verdict
 
 SOLUTIONS = str(course().solutions / "01_coalescing")
@@ -55,7 +56,24 @@ def test_a_failing_lab_is_one_and_says_why(
     verdict = conforms(shown.out)
     assert verdict.tasks[0].code == "no-solve"
     assert verdict.tasks[0].printed == "passed\n"
+    assert verdict.tasks[0].hint == ""  # it does not run yet
     assert "compiling and recording gather_rows.py" in shown.err
+
+
+def test_a_kernel_that_runs_and_fails_gets_the_first_hint(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    where = course()
+    for one in starters(where):
+        (tmp_path / one.path.name).write_text(one.text)
+    starter = str(tmp_path)
+    (task,) = (task for task in where.lab("01").tasks if task.name == "gather_rows")
+    texts = []
+    for _ in range(2):  # asking again does not give the next one away
+        main(["check", "01", *QUICK, "--path", starter, "--json", "--quiet"])
+        verdict = conforms(capsys.readouterr().out)
+        texts.append((verdict.tasks[0].hint, verdict.tasks[0].hints_left))
+    assert texts == [(task.hints[0], 2)] * 2
 
 
 def test_one_file_can_be_judged(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -58,9 +59,8 @@ def test_marks_that_do_not_pair_up_are_errors(text: str, words: str) -> None:
 
 
 def test_the_committed_starters_are_current() -> None:
-    assert {s.path.name: s.state for s in starters(course())} == {
-        s.path.name: "current" for s in starters(course())
-    }
+    fine = {"current"} if os.environ.get("CI") else {"current", "edited"}  # by who learns here
+    assert {s.path.name for s in starters(course()) if s.state not in fine} == set()
 
 
 def test_no_solution_hint_or_definition_is_in_the_labs(copy: Course) -> None:
