@@ -15,9 +15,9 @@ INSTRUCTIONS = "smsp__inst_executed.sum"
 
 # What limits may name: words for it.
 MEASURES = {
-    "load_sectors": "32-byte sectors read",
-    "store_sectors": "32-byte sectors written",
-    "sectors": "32-byte sectors moved",
+    "load_sectors": "sectors of 32 bytes read",
+    "store_sectors": "sectors of 32 bytes written",
+    "sectors": "sectors of 32 bytes moved",
     "requests": "memory requests of a warp",
     "instructions": "instructions of a warp",
 }

@@ -62,7 +62,7 @@ def _measure(measure: Measure) -> str:
     ratio = f"{measure.yours / measure.solution:.2f}x" if measure.solution else ""
     mark = "" if measure.ok else "  <- over the limit"
     return (
-        f"{measure.label:<26} {number(measure.yours):>12}   solution {number(measure.solution):>12}"
+        f"{measure.label:<28} {number(measure.yours):>12}   solution {number(measure.solution):>12}"
         f"  {ratio:>8}{mark}"
     )
 

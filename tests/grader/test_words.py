@@ -18,7 +18,7 @@ from grader.verdict import (
 )
 from grader.words import as_text
 
-MEASURE = Measure("load_sectors", "32-byte sectors read", 51200.0, 10240.0, 12808.0, False)
+MEASURE = Measure("load_sectors", "sectors of 32 bytes read", 51200.0, 10240.0, 12808.0, False)
 VERDICT = Verdict(
     "01_coalescing", "grade", False, "software GPU", "emulated", 7, 1.25,
     (
@@ -57,7 +57,7 @@ FAIL  aos_scan: Scan
       What it probably means: Neighbours lie apart.
       ok    n=1
       FAIL  n=16384  hidden  too-costly
-              32-byte sectors read             51,200   solution       10,240     5.00x  <- over the limit
+              sectors of 32 bytes read           51,200   solution       10,240     5.00x  <- over the limit
       Your program printed:
       | <script>alert(1)</script>
       Hint: Look at i.
