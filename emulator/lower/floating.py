@@ -1,24 +1,27 @@
 """Floating-point arithmetic on f32 and f64: IEEE results in every rounding.
 
-``.approx`` forms are correctly rounded here, which is inside the ISA's bounds for them. ``.ftz``
-takes subnormal operands and results as zeros of their sign.
+``.approx`` forms of division and roots are correctly rounded here, or nearly, which is inside the
+ISA's bounds for them. ``.ftz`` takes subnormal operands and results as zeros of their sign.
 """
 
 from __future__ import annotations
+
+import math
 
 from llvmlite import ir
 
 from emulator.lower.integer import call, constant
 from emulator.lower.registry import NotLowered, instruction
+from emulator.lower.routines import call_routine
 from emulator.lower.types import bits, integers, vector
 from emulator.lower.warp import WarpLowering
 from emulator.native.layout import LANES, Warp, at, field, i32, load
 from emulator.native.rounding import MODES, rounding_name, rounding_type
-from emulator.ptx import Instruction, Operand
+from emulator.native.vectors import as_bits, everywhere
+from emulator.ptx import Instruction
 
 SMALLEST_NORMAL = {"f16": 0x0400, "f32": 0x00800000, "f64": 0x0010000000000000}
 MANTISSA_BITS = {"f16": 10, "f32": 23, "f64": 52}
-QUIET_NAN = {"f16": 0x7FFF, "f32": 0x7FFFFFFF, "f64": 0xFFF8000000000000}  # what a GPU makes
 
 
 def kind_of(inst: Instruction) -> str:
@@ -30,12 +33,7 @@ def kind_of(inst: Instruction) -> str:
 
 def operand(lower: WarpLowering, inst: Instruction, index: int) -> ir.Value:
     """A source, flushed when the instruction says ``.ftz``."""
-    return flushed(lower, inst, read(lower, inst.operands[index], kind_of(inst)))
-
-
-def read(lower: WarpLowering, source: Operand, kind: str) -> ir.Value:
-    """A source as a floating-point vector."""
-    return lower.read(source, kind)
+    return flushed(lower, inst, lower.read(inst.operands[index], kind_of(inst)))
 
 
 def flushed(lower: WarpLowering, inst: Instruction, value: ir.Value) -> ir.Value:
@@ -126,7 +124,6 @@ def mul(lower: WarpLowering, inst: Instruction) -> None:
     finish(lower, inst, rounded(lower, inst, "mul", a, b))
 
 
-@instruction("fma")
 def fma(lower: WarpLowering, inst: Instruction) -> None:
     """``fma`` and ``mad``: rounded once."""
     kind_of(inst)
@@ -138,15 +135,24 @@ def div(lower: WarpLowering, inst: Instruction) -> None:
     """``div`` in every rounding, ``.approx`` and ``.full``."""
     kind_of(inst)
     a, b = (operand(lower, inst, i) for i in (1, 2))
-    finish(lower, inst, rounded(lower, inst, "div", a, b))
+    value = rounded(lower, inst, "div", a, b)
+    if inst.has("approx"):
+        # as the ISA has it: a divisor past 2**126 gives zero, and NaN from an infinity
+        builder = lower.builder
+        size = call(lower, "fabs", b)
+        far = builder.fcmp_ordered(">", size, everywhere(b.type, 2.0**126))
+        finite = builder.fcmp_ordered("<", size, everywhere(b.type, math.inf))
+        zero = call(lower, "copysign", everywhere(b.type, 0.0), b)
+        value = builder.select(builder.and_(far, finite), builder.fmul(a, zero), value)
+    finish(lower, inst, value)
 
 
 @instruction("rcp")
 def rcp(lower: WarpLowering, inst: Instruction) -> None:
-    """``1 / a``."""
+    """``1 / a``; ``rcp.approx.ftz.f64`` has 20 bits after the point."""
     a = operand(lower, inst, 1)
-    one = ir.Constant(a.type, [1.0] * LANES)
-    finish(lower, inst, rounded(lower, inst, "div", one, a))
+    one = everywhere(a.type, 1.0)
+    finish(lower, inst, coarse(lower, inst, rounded(lower, inst, "div", one, a)))
 
 
 @instruction("sqrt")
@@ -157,14 +163,27 @@ def sqrt(lower: WarpLowering, inst: Instruction) -> None:
 
 @instruction("rsqrt")
 def rsqrt(lower: WarpLowering, inst: Instruction) -> None:
-    """``1 / sqrt(a)``: f32 through f64, so that it is rounded once in all but rare ties."""
+    """``1 / sqrt(a)``, both steps rounded: within 2**-22.9; ``.ftz.f64`` has 20 bits."""
+    root = call(lower, "sqrt", operand(lower, inst, 1))
+    value = lower.builder.fdiv(everywhere(root.type, 1.0), root)
+    finish(lower, inst, coarse(lower, inst, value))
+
+
+def coarse(lower: WarpLowering, inst: Instruction, value: ir.Value) -> ir.Value:
+    """A result of ``.approx.ftz.f64``: to nearest in the upper 32 bits, the lower ones zero."""
+    if inst.type != "f64" or not (inst.has("approx") and inst.has("ftz")):
+        return value
     builder = lower.builder
-    kind = kind_of(inst)
-    a = operand(lower, inst, 1)
-    wide = a if kind == "f64" else builder.fpext(a, vector("f64"))
-    one = ir.Constant(vector("f64"), [1.0] * LANES)
-    value = builder.fdiv(one, call(lower, "sqrt", wide))
-    finish(lower, inst, value if kind == "f64" else builder.fptrunc(value, vector("f32")))
+    up = builder.add(builder.bitcast(value, integers(64)), constant(64, 1 << 31))
+    return builder.bitcast(builder.and_(up, constant(64, -1 << 32)), value.type)
+
+
+@instruction("sin", "cos", "lg2")
+def function(lower: WarpLowering, inst: Instruction) -> None:
+    """The ``.approx`` functions of f32; ``ex2`` and ``tanh`` come here as well."""
+    if kind_of(inst) != "f32" or not inst.has("approx"):
+        raise NotLowered(inst.text)
+    finish(lower, inst, call_routine(lower, inst.opcode, operand(lower, inst, 1)))
 
 
 def absolute(lower: WarpLowering, inst: Instruction) -> None:
@@ -178,34 +197,23 @@ def negate(lower: WarpLowering, inst: Instruction) -> None:
 
 
 def min_max(lower: WarpLowering, inst: Instruction) -> None:
-    """``min`` and ``max``: the number rather than the NaN, unless ``.NaN``; -0 below +0."""
-    kind = kind_of(inst)
-    if "xorsign" in inst.modifiers or len(inst.operands) != 3:
+    """``min`` and ``max``: the number rather than the NaN, unless ``.NaN``; -0 below +0.
+
+    ``.xorsign.abs`` compares magnitudes, and the signs' product is the result's.
+    """
+    kind_of(inst)
+    if len(inst.operands) != 3:
         raise NotLowered(inst.text)
-    a, b = (operand(lower, inst, i) for i in (1, 2))
-    finish(lower, inst, least_or_most(lower, inst.opcode, kind, a, b, inst.has("NaN")))
-
-
-def least_or_most(
-    lower: WarpLowering, opcode: str, kind: str, a: ir.Value, b: ir.Value, nan_wins: bool
-) -> ir.Value:
-    """The smaller or the larger of two vectors, NaN and signed zero as the ISA has them."""
     builder = lower.builder
-    width = bits(kind)
-    compare = "<" if opcode == "min" else ">"
-    result = builder.select(builder.fcmp_ordered(compare, a, b), a, b)
-    # equal values differ only as zeros do: min takes either's sign, max only both's
-    join = builder.or_ if opcode == "min" else builder.and_
-    both = join(*(builder.bitcast(v, integers(width)) for v in (a, b)))
-    equal = builder.fcmp_ordered("==", a, b)
-    result = builder.select(equal, builder.bitcast(both, a.type), result)
-    a_nan = builder.fcmp_unordered("uno", a, a)
-    b_nan = builder.fcmp_unordered("uno", b, b)
-    nan = builder.bitcast(constant(width, QUIET_NAN[kind]), a.type)
-    if nan_wins:
-        return builder.select(builder.or_(a_nan, b_nan), nan, result)
-    result = builder.select(a_nan, b, builder.select(b_nan, a, result))
-    return builder.select(builder.and_(a_nan, b_nan), nan, result)
+    a, b = (operand(lower, inst, i) for i in (1, 2))
+    signs = builder.xor(as_bits(builder, a), as_bits(builder, b))
+    if inst.has("xorsign"):
+        a, b = call(lower, "fabs", a), call(lower, "fabs", b)
+    number = "imum" if inst.has("NaN") else "imumnum"
+    value = call(lower, inst.opcode + number, a, b)
+    if inst.has("xorsign"):
+        value = call(lower, "copysign", value, builder.bitcast(signs, value.type))
+    finish(lower, inst, value)
 
 
 @instruction("copysign")
@@ -236,7 +244,7 @@ def testp(lower: WarpLowering, inst: Instruction) -> None:
         "infinite": builder.icmp_unsigned("==", magnitude, infinity),
         "number": number,
         "notanumber": builder.not_(number),
-        "normal": builder.and_(finite, builder.not_(below)),
+        "normal": builder.and_(finite, builder.or_(zero, builder.not_(below))),
         "subnormal": builder.and_(below, builder.not_(zero)),
     }
     lower.write(inst.operands[0], answers[inst.modifiers[0]], inst)
