@@ -1,13 +1,14 @@
-// Running energy of particles, 256 records at a time. One block per chunk, one thread per record.
+// Running energy of pulses, 256 records at a time. One block per chunk, one thread per record.
 // The task is described in aos_scan.py.
 
 constexpr int CHUNK = 256;  // records a block, and threads a block
-constexpr int FIELDS = 5;   // floats a record: vx, vy, vz, mass, charge
+constexpr int FIELDS = 31;  // floats a record: the samples of one pulse
 
-__device__ float energy(const float* record, float potential)
+__device__ float energy(const float* record, float gain)
 {
-    float vx = record[0], vy = record[1], vz = record[2], mass = record[3], charge = record[4];
-    return 0.5f * mass * (vx * vx + vy * vy + vz * vz) + charge * potential;
+    float sum = 0.0f;
+    for (int f = 0; f < FIELDS; ++f) sum += record[f] * record[f];
+    return gain * sum;
 }
 
 // The sum of `value` over threads 0 to this one. Complete: nothing to do here.
@@ -27,7 +28,7 @@ __device__ float running_sum(float value)
 }
 
 extern "C" __global__ void energy_scan(const float* __restrict__ records, float* __restrict__ out,
-                                       float potential, int n)
+                                       float gain, int n)
 {
     int first = blockIdx.x * CHUNK;     // the block's first record
     int here = min(CHUNK, n - first);   // records in this chunk; the last may have fewer
@@ -35,10 +36,10 @@ extern "C" __global__ void energy_scan(const float* __restrict__ records, float*
 
     float value = 0.0f;
     // FILL ME IN: let neighbouring threads read neighbouring floats (about 7 lines)
-    // Correct, but thread i starts to read 5 floats after thread i - 1.
-    if (i < here) value = energy(records + (size_t)(first + i) * FIELDS, potential);
+    // Correct, but thread i starts to read 31 floats after thread i - 1.
+    if (i < here) value = energy(records + (size_t)(first + i) * FIELDS, gain);
 
     float sum = running_sum(value);
     if (i < here) out[first + i] = sum;
 }
-// Generated from solutions/01_coalescing/aos_scan.cu by `make generate`; e46669cca0251fe6
+// Generated from solutions/01_coalescing/aos_scan.cu by `make generate`; 7d01ca2cec347fdb

@@ -36,7 +36,7 @@ def test_solutions_pass(name: str, seed: int) -> None:
 @pytest.mark.parametrize(
     ("name", "line", "says"),
     [
-        ("aos_scan", "float vx = record[0]", ["20 sectors a request", "20 bytes apart"]),
+        ("aos_scan", "sum += record[f] * record[f]", ["32 sectors a request", "124 bytes apart"]),
         ("scale_copy", "y[i] = alpha * x[i]", ["4.0 times", "a float4 a thread"]),
         ("gather_rows", "to[column] = from[column]", ["32 bytes or more apart", "lane 0 takes"]),
     ],
@@ -138,19 +138,22 @@ WARP_AT_A_TIME = (
     + '''
 program = cuda_program("""
 // Each warp stages its own 32 records: no barrier of the block; sums in warp order.
-extern "C" __global__ void scan(const float* records, float* out, float potential, int n)
+extern "C" __global__ void scan(const float* records, float* out, float gain, int n)
 {
-    __shared__ float staged[8][160];
+    constexpr int FIELDS = 31, RUN = 32 * FIELDS;
+    __shared__ float staged[8][RUN];
     __shared__ float totals[8];
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int first = blockIdx.x * 256 + warp * 32;
-    for (int k = lane; k < 160; k += 32)
-        if ((size_t)first * 5 + k < (size_t)n * 5) staged[warp][k] = records[(size_t)first * 5 + k];
+    size_t start = (size_t)first * FIELDS, end = (size_t)n * FIELDS;
+    for (int k = lane; k < RUN; k += 32)
+        if (start + k < end) staged[warp][k] = records[start + k];
     __syncwarp();
     float sum = 0;
     if (first + lane < n) {
-        const float* r = staged[warp] + 5 * lane;
-        sum = 0.5f * r[3] * (r[0] * r[0] + r[1] * r[1] + r[2] * r[2]) + r[4] * potential;
+        const float* r = staged[warp] + FIELDS * lane;
+        for (int f = 0; f < FIELDS; ++f) sum += r[f] * r[f];
+        sum *= gain;
     }
     for (int d = 1; d < 32; d *= 2) {
         float other = __shfl_up_sync(0xffffffff, sum, d);
@@ -164,11 +167,11 @@ extern "C" __global__ void scan(const float* records, float* out, float potentia
 """)
 
 
-def solve(device, records, potential):
+def solve(device, records, gain):
     n = records.shape[0]
     out = device.empty(n, "float32")
     if n:
-        device.launch(program["scan"], -(-n // 256), 256, (records, out, potential, n))
+        device.launch(program["scan"], -(-n // 256), 256, (records, out, gain, n))
     return out
 '''
 )
