@@ -78,7 +78,7 @@ AOS_SCAN = Task(
             "load_sectors", 1.25, 8,
             "The threads of a warp read the same sample of neighbouring records, 124 bytes apart, "
             "so each sector that is fetched is mostly other samples. Read the block's records as "
-            "one run of floats, thread i taking floats i, i + 256, ..., and pick records afterwards.",
+            "one run of floats, thread i taking floats i, i + 256, ..., and pick records after.",
         ),
         Limit(
             "store_sectors", 1.25, 8,
