@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from emulator import cfg
+from emulator.cache import cached
 from emulator.errors import EmulatorError, PtxError
 from emulator.lower import lower_kernel
 from emulator.lower.kernel import KERNEL_SYMBOL
@@ -233,8 +234,8 @@ class Kernel:
     @functools.cached_property
     def address(self) -> int:
         """Where the compiled kernel is, compiling it (or taking it from the cache) first."""
-        key = jit.cache_key(self.module.ptx, self.name)
-        return jit.link_kernel(jit.cached(key, self._compile), KERNEL_SYMBOL)
+        key = jit.code_key(self.module.ptx, self.name)
+        return jit.link_kernel(cached("code", key, self._compile), KERNEL_SYMBOL)
 
     def _compile(self) -> bytes:
         from llvmlite import ir

@@ -74,9 +74,9 @@ def _names() -> Iterator[Examined]:
 
 
 def _cache() -> Examined:
-    from kernels.runtime.cache import cache_directory
+    from emulator.cache import directory
 
-    return _writable("compiled kernels", cache_directory(), "COALESCE_CACHE")
+    return _writable("compiled kernels", directory(), "COALESCE_CACHE")
 
 
 def _state() -> Examined:

@@ -6,10 +6,7 @@ import ctypes
 import functools
 import hashlib
 import itertools
-import os
-import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
+from emulator.cache import cached, digest
 from emulator.native.access import (
     CHECK_SIZES,
     MOVES,
@@ -53,8 +51,8 @@ def machine() -> Machine:
     target = _target_machine()
     jit = llvm.create_lljit_compiler(_target_machine())
     names = routine_names()
-    digest = cache_key("routines")
-    code = cached(digest, lambda: compile_object(_routines_module(), target))
+    key = code_key("routines")
+    code = cached("code", key, lambda: compile_object(_routines_module(), target))
     builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
     for name in names:
         builder.export_symbol(name)
@@ -130,9 +128,6 @@ def link_kernel(code: bytes, symbol: str) -> int:
         return int(tracker[symbol])
 
 
-# --- the cache ----------------------------------------------------------------------------------
-
-
 @functools.cache
 def _own_digest() -> str:
     """Changes with this package's code, LLVM and the processor: each changes what is compiled."""
@@ -145,44 +140,9 @@ def _own_digest() -> str:
     return digest.hexdigest()
 
 
-def cache_key(*parts: str) -> str:
+def code_key(*parts: str) -> str:
     """A digest of what determines a compilation."""
-    digest = hashlib.sha256(_own_digest().encode())
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little") + part.encode())
-    return digest.hexdigest()
-
-
-def cache_directory() -> Path:
-    """Where compiled code is kept."""
-    override = os.environ.get("COALESCE_CACHE")
-    if override:
-        return Path(override) / "emulator"
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "coalesce" / "emulator"
-
-
-def cached(key: str, make: Callable[[], bytes]) -> bytes:
-    """Object code from the cache, or made and kept. Without a writable cache it is just made.
-
-    The digest of the content stands in front of it, so that a damaged entry is made anew.
-    """
-    path = cache_directory() / f"{key}.o"
-    try:
-        stored = path.read_bytes()
-    except OSError:
-        stored = b""
-    if stored and hashlib.sha256(stored[32:]).digest() == stored[:32]:
-        return stored[32:]
-    code = make()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(hashlib.sha256(code).digest() + code)
-        Path(file.name).replace(path)
-    except OSError:
-        return code  # a read-only home: every process compiles for itself
-    return code
+    return digest(_own_digest().encode(), *(part.encode() for part in parts))
 
 
 RunBlocks = ctypes.CFUNCTYPE(

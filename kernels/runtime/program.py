@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import emulator
+from emulator.cache import cached, digest
 from kernels.runtime import nvrtc
-from kernels.runtime.cache import cached, digest
 from kernels.runtime.cubin import Resources, kernel_resources
 from kernels.runtime.errors import CompileError, UnknownKernel
 from kernels.runtime.signature import Parameter, parameters_of, plain_name
@@ -147,7 +147,7 @@ class Recipe:
             done = nvrtc.compile_cuda(self.source, self.name, arch, self.options, self.folder)
             return json.dumps({"ptx": done.ptx, "cubin": b64encode(done.cubin).decode()}).encode()
 
-        stored = json.loads(cached(key, make))
+        stored = json.loads(cached("programs", key, make))
         return nvrtc.Compiled(stored["ptx"], b64decode(stored["cubin"]))
 
 

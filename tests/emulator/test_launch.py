@@ -95,7 +95,7 @@ def test_the_cache_survives_damage_and_a_read_only_home(card, monkeypatch, tmp_p
     ptx = card.module(FILL).ptx
     monkeypatch.setenv("COALESCE_CACHE", str(tmp_path))
     assert Module(ptx)["fill"].address
-    (entry,) = (tmp_path / "emulator").glob("*.o")
+    (entry,) = (tmp_path / "code").iterdir()
     entry.write_bytes(entry.read_bytes()[:-5] + b"wrong")
     assert Module(ptx)["fill"].address
     blocked = tmp_path / "file"

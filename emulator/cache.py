@@ -1,7 +1,8 @@
-"""Compiled programs on disk, by content."""
+"""What compilers made, kept on disk by content: PTX and cubins of programs, code of kernels."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import tempfile
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def cache_directory() -> Path:
+def directory() -> Path:
     """``$COALESCE_CACHE``, or ``coalesce`` in the user's cache directory."""
     override = os.environ.get("COALESCE_CACHE")
     if override:
@@ -27,13 +28,13 @@ def digest(*parts: bytes) -> str:
     return total.hexdigest()
 
 
-def cached(key: str, make: Callable[[], bytes]) -> bytes:
-    """The entry ``key``, made and kept when it is not there or is damaged.
+def cached(shelf: str, key: str, make: Callable[[], bytes]) -> bytes:
+    """The entry ``key`` of a shelf ("programs", "code"), made when it is not there or is damaged.
 
     An entry starts with the hash of what follows. Where the directory cannot be written, nothing is
     kept, and one warning says so.
     """
-    path = cache_directory() / "programs" / key
+    path = directory() / shelf / key
     try:
         stored = path.read_bytes()
     except OSError:
@@ -47,9 +48,14 @@ def cached(key: str, make: Callable[[], bytes]) -> bytes:
             file.write(hashlib.sha256(made).digest() + made)
         Path(file.name).replace(path)
     except OSError as error:
-        warnings.warn(
-            f"compiled kernels are not kept: cannot write {path.parent} ({error.strerror}). "
-            "Everything works, each process compiles anew; set COALESCE_CACHE to a folder of yours",
-            stacklevel=2,
-        )
+        _warn_once(directory(), error.strerror or str(error))
     return made
+
+
+@functools.cache
+def _warn_once(where: Path, why: str) -> None:
+    warnings.warn(
+        f"compiled kernels are not kept: cannot write {where} ({why}). Everything works, each "
+        "process compiles anew; set COALESCE_CACHE to a folder of yours",
+        stacklevel=3,
+    )
