@@ -8,7 +8,7 @@ from emulator.lower.memory import access, space_of
 from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.types import bits, element, integers, is_float, is_signed
 from emulator.lower.warp import WarpLowering
-from emulator.native.access import set_bits
+from emulator.native.lanes import set_bits
 from emulator.native.layout import LANES, Warp, at, field, i64, load, pointer
 from emulator.ptx import Address, Instruction
 

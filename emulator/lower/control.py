@@ -10,7 +10,7 @@ from llvmlite import ir
 from emulator.cfg import Block
 from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.warp import WarpLowering
-from emulator.native.access import count_lanes, lanes_of
+from emulator.native.lanes import count_lanes, lanes_of
 from emulator.native.layout import (
     BARRIER_BIT,
     LANES,

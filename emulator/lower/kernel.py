@@ -8,7 +8,7 @@ from emulator.cfg import Block, Graph
 from emulator.errors import PtxError
 from emulator.lower.registry import HANDLERS, NotLowered
 from emulator.lower.warp import Frame, WarpLowering
-from emulator.native.access import bits_of, count_lanes, lanes_of, splat
+from emulator.native.lanes import bits_of, count_lanes, lanes_of, splat
 from emulator.native.layout import (
     AVOID_BIT,
     BARRIER,

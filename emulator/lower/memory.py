@@ -15,19 +15,13 @@ from llvmlite import ir
 from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.types import bits, element, integers, is_signed, vector
 from emulator.lower.warp import WarpLowering, builder_pointer, parameter_offsets
-from emulator.native.access import (
-    WINDOW_LOAD,
+from emulator.native.checks import (
     check_global_name,
     check_global_type,
     check_window_name,
     check_window_type,
-    has_permute,
-    lanes_of,
-    move_name,
-    move_type,
-    splat,
-    window_type,
 )
+from emulator.native.lanes import lanes_of, splat
 from emulator.native.layout import (
     LANES,
     Context,
@@ -38,6 +32,7 @@ from emulator.native.layout import (
     i64,
     load,
 )
+from emulator.native.moves import WINDOW_LOAD, has_permute, move_name, move_type, window_type
 from emulator.ptx import Address, Immediate, Instruction, Operand, Register, Symbol, Vector
 
 SPACES = ("global", "shared", "local", "const", "param")

@@ -7,7 +7,7 @@ from llvmlite import ir
 from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.types import bits, integers
 from emulator.lower.warp import WarpLowering
-from emulator.native.access import splat
+from emulator.native.lanes import splat
 from emulator.native.layout import LANES, Context, field, i64, load
 from emulator.ptx import Instruction, Symbol, Vector
 

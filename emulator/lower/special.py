@@ -7,7 +7,7 @@ from llvmlite import ir
 from emulator.lower.registry import NotLowered
 from emulator.lower.types import integers
 from emulator.lower.warp import WarpLowering
-from emulator.native.access import splat
+from emulator.native.lanes import splat
 from emulator.native.layout import LANES, BlockState, Context, Warp, field, i32, i64, load
 
 AXES = {"x": 0, "y": 1, "z": 2}

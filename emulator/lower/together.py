@@ -11,7 +11,7 @@ from llvmlite import ir
 from emulator.lower.registry import NotLowered, instruction, one_of
 from emulator.lower.types import integers, is_signed
 from emulator.lower.warp import WarpLowering
-from emulator.native.access import bits_of, lanes_of, splat
+from emulator.native.lanes import bits_of, lanes_of, splat
 from emulator.native.layout import LANES, Warp, field, i32, mask_type, pointer
 from emulator.ptx import Immediate, Instruction, Operand, Pair
 
@@ -136,7 +136,7 @@ def activemask(lower: WarpLowering, inst: Instruction) -> None:
 @instruction("elect")
 def elect(lower: WarpLowering, inst: Instruction) -> None:
     """``elect.sync d|p, membermask``: the lowest member is the leader."""
-    from emulator.native.access import first_lane
+    from emulator.native.lanes import first_lane
 
     builder = lower.builder
     target, leads = _destinations(inst.operands[0])

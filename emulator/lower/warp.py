@@ -17,7 +17,7 @@ from emulator.cfg import Graph
 from emulator.errors import PtxError
 from emulator.lower.registry import NotLowered
 from emulator.lower.types import bits, integers, is_float, is_signed, vector
-from emulator.native.access import bits_of, intrinsic, lanes_of, splat
+from emulator.native.lanes import bits_of, intrinsic, lanes_of, splat
 from emulator.native.layout import (
     LANES,
     WARP_HEADER_BYTES,
@@ -332,7 +332,7 @@ class WarpLowering:
 
     def fault(self, kind: int, lanes: ir.Value, operand: int = 0) -> None:
         """End the launch here if any of ``lanes`` (an i32 mask) is set."""
-        from emulator.native.access import first_lane
+        from emulator.native.lanes import first_lane
 
         builder = self.builder
         any_lane = builder.icmp_unsigned("!=", lanes, ir.Constant(i32, 0))

@@ -15,17 +15,14 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from emulator.cache import cached, digest
-from emulator.native.access import (
+from emulator.native.arithmetic import arithmetic_names, define_arithmetic_routines
+from emulator.native.checks import (
     CHECK_SIZES,
-    MOVES,
-    WINDOW_LOAD,
     check_global_name,
     check_window_name,
-    define_access_routines,
-    has_permute,
-    move_name,
+    define_check_routines,
 )
-from emulator.native.arithmetic import arithmetic_names, define_arithmetic_routines
+from emulator.native.moves import MOVES, WINDOW_LOAD, define_move_routines, has_permute, move_name
 from emulator.native.rounding import define_rounding_routines, rounding_names
 from emulator.native.scheduler import define_scheduler
 
@@ -84,7 +81,8 @@ def routine_names() -> list[str]:
 
 def _routines_module() -> ir.Module:
     module = ir.Module(name="coalesce_routines")
-    define_access_routines(module)
+    define_check_routines(module)
+    define_move_routines(module)
     define_rounding_routines(module)
     define_arithmetic_routines(module)
     define_scheduler(module)

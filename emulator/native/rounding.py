@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from emulator.native.access import intrinsic
+from emulator.native.lanes import intrinsic
 from emulator.native.layout import LANES, Warp, at, field, i32, load, pointer
 
 MODES = {"rm": 1, "rp": 2, "rz": 3}  # MXCSR's rounding control: down, up, towards zero

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from emulator.native.access import bits_of, count_lanes, first_lane, intrinsic, loop, splat
+from emulator.native.lanes import bits_of, count_lanes, first_lane, intrinsic, loop, splat
 from emulator.native.layout import (
     BARRIER,
     BARRIER_BIT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from emulator.native.access import intrinsic
+from emulator.native.lanes import intrinsic
 from emulator.native.layout import i1
 
 half, single, double = ir.HalfType(), ir.FloatType(), ir.DoubleType()

@@ -1,24 +1,31 @@
-"""Compiled routines for memory accesses of one warp: check, count, move.
+"""Compiled checks of one warp's memory access: bounds, alignment, counters.
 
-A kernel stores 32 addresses into its warp's scratch, calls a *check* routine (bounds, alignment,
-counters), then a *move* routine (memory to scratch or back). Routines are compiled once for all
-kernels, so that kernels stay small and compile fast.
+A kernel stores 32 addresses into its warp's scratch, calls a *check* routine (this file), then a
+*move* routine (:mod:`emulator.native.moves`). Routines are compiled once for all kernels, so that
+kernels stay small and compile fast.
 
 A check returns 0 (addresses anywhere), 1 (active lanes' addresses are consecutive) or -1 (fault).
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import llvmlite.binding as llvm
 from llvmlite import ir
 
+from emulator.native.lanes import (
+    addresses_type,
+    bits_of,
+    count_lanes,
+    first_lane,
+    intrinsic,
+    lane_address,
+    lanes_of,
+    last_lane,
+    loop,
+    routine,
+    splat,
+    words_type,
+)
 from emulator.native.layout import (
-    CONSTANT,
-    FAULT,
     GLOBAL,
     LANES,
     MISALIGNED,
@@ -30,28 +37,17 @@ from emulator.native.layout import (
     Warp,
     at,
     field,
-    i1,
-    i8,
-    i16,
     i32,
     i64,
     load,
-    mask_type,
     pointer,
 )
 
 SECTOR_SHIFT = 5  # 32-byte sectors
-
-CHECK_SIZES = (1, 2, 4, 8, 16, 32)
-MOVES = [(1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2), (4, 4), (4, 8),
-         (8, 1), (8, 2), (8, 4)]  # fmt: skip
-
-addresses_type = ir.VectorType(i64, LANES)
-sectors_type = ir.VectorType(i32, LANES)
+CHECK_SIZES = (1, 2, 4, 8, 16, 32)  # bytes a lane
 
 check_global_type = ir.FunctionType(i32, [pointer, pointer, i32, pointer, i32])
 check_window_type = ir.FunctionType(i32, [pointer, pointer, i32, pointer, i64, i32])
-move_type = ir.FunctionType(ir.VoidType(), [pointer, i32, i32])
 
 
 def check_global_name(nbytes: int) -> str:
@@ -64,95 +60,13 @@ def check_window_name(nbytes: int) -> str:
     return f"coalesce_check_window_{nbytes}"
 
 
-def move_name(kind: str, nbytes: int, count: int) -> str:
-    """Name of the routine that moves ``count`` elements a lane."""
-    return f"coalesce_{kind}_{nbytes}x{count}"
-
-
-def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int = LANES) -> ir.Value:
-    """One value in every lane."""
-    vector = ir.VectorType(value.type, lanes)
-    one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(i32, 0))
-    zeros = ir.Constant(ir.VectorType(i32, lanes), [0] * lanes)
-    return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
-
-
-def intrinsic(
-    module: ir.Module, name: str, result: ir.Type, arguments: list[ir.Type]
-) -> ir.Function:
-    """An LLVM intrinsic, declared once a module."""
-    existing = module.globals.get(name)
-    if isinstance(existing, ir.Function):
-        return existing
-    return ir.Function(module, ir.FunctionType(result, arguments), name=name)
-
-
-def lanes_of(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
-    """An i32 mask as ``<32 x i1>``."""
-    return builder.bitcast(mask, mask_type)
-
-
-def bits_of(builder: ir.IRBuilder, lanes: ir.Value) -> ir.Value:
-    """``<32 x i1>`` as an i32 mask."""
-    return builder.bitcast(lanes, i32)
-
-
-def first_lane(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
-    """Number of the lowest lane set."""
-    cttz = intrinsic(builder.module, "llvm.cttz.i32", i32, [i32, i1])
-    return builder.call(cttz, [mask, ir.Constant(i1, 0)])
-
-
-def last_lane(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
-    """Number of the highest lane set."""
-    ctlz = intrinsic(builder.module, "llvm.ctlz.i32", i32, [i32, i1])
-    return builder.sub(ir.Constant(i32, 31), builder.call(ctlz, [mask, ir.Constant(i1, 0)]))
-
-
-def count_lanes(builder: ir.IRBuilder, mask: ir.Value) -> ir.Value:
-    """How many lanes are set."""
-    ctpop = intrinsic(builder.module, "llvm.ctpop.i32", i32, [i32])
-    return builder.call(ctpop, [mask])
-
-
-@contextmanager
-def loop(builder: ir.IRBuilder, start: ir.Value, stop: ir.Value) -> Iterator[ir.Value]:
-    """``for i in range(start, stop)`` over an integer type."""
-    before = builder.block
-    head = builder.append_basic_block("loop")
-    body = builder.append_basic_block("body")
-    after = builder.append_basic_block("after")
-    builder.branch(head)
-    builder.position_at_end(head)
-    index = builder.phi(start.type)
-    index.add_incoming(start, before)
-    builder.cbranch(builder.icmp_unsigned("<", index, stop), body, after)
-    builder.position_at_end(body)
-    yield index
-    following = builder.add(index, ir.Constant(start.type, 1))
-    index.add_incoming(following, builder.block)
-    builder.branch(head)
-    builder.position_at_end(after)
-
-
-def define_access_routines(module: ir.Module) -> None:
+def define_check_routines(module: ir.Module) -> None:
     """Define every routine of this file."""
     find = _define_find_regions(module)
     count = _define_count_sectors(module)
     for nbytes in CHECK_SIZES:
         _define_check_global(module, nbytes, find, count)
         _define_check_window(module, nbytes)
-    if has_permute():
-        _define_window_load(module)
-    for nbytes, components in MOVES:
-        _define_load(module, nbytes, components)
-        _define_store(module, nbytes, components)
-
-
-def _function(module: ir.Module, kind: ir.FunctionType, name: str) -> ir.IRBuilder:
-    function = ir.Function(module, kind, name=name)
-    function.attributes.add("nounwind")
-    return ir.IRBuilder(function.append_basic_block("entry"))
 
 
 def _report(
@@ -187,7 +101,7 @@ def _define_find_regions(module: ir.Module) -> ir.Function:
     Returns 0, or -1 after reporting the first lane that is in no region.
     """
     kind = ir.FunctionType(i32, [pointer, pointer, i32, pointer, i32, i32])
-    builder = _function(module, kind, "coalesce_find_regions")
+    builder = routine(module, kind, "coalesce_find_regions")
     context, warp, mask, site, nbytes, store = builder.function.args
     addresses = field(builder, warp, Warp, "addresses")
     regions = builder.inttoptr(
@@ -262,11 +176,11 @@ def _search(
 
 def _define_count_sectors(module: ir.Module) -> ir.Function:
     """``i64 count(warp, mask)``: distinct 32-byte sectors over the active lanes' addresses."""
-    builder = _function(module, ir.FunctionType(i64, [pointer, i32]), "coalesce_count_sectors")
+    builder = routine(module, ir.FunctionType(i64, [pointer, i32]), "coalesce_count_sectors")
     warp, mask = builder.function.args
     addresses = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
     shift = ir.Constant(addresses_type, [SECTOR_SHIFT] * LANES)
-    sectors = builder.trunc(builder.lshr(addresses, shift), sectors_type)
+    sectors = builder.trunc(builder.lshr(addresses, shift), words_type)
     entry = builder.block
     head = builder.append_basic_block("head")
     body = builder.append_basic_block("body")
@@ -288,19 +202,13 @@ def _define_count_sectors(module: ir.Module) -> ir.Function:
     return builder.function
 
 
-def _address(builder: ir.IRBuilder, warp: ir.Value, lane: ir.Value) -> ir.Value:
-    """One lane's address, from scratch: cheaper than from a vector, for a lane that varies."""
-    byte = builder.mul(builder.zext(lane, i64), ir.Constant(i64, 8))
-    return load(builder, at(builder, field(builder, warp, Warp, "addresses"), byte), i64)
-
-
 def _consecutive(
     builder: ir.IRBuilder, warp: ir.Value, values: ir.Value, mask: ir.Value, nbytes: int
 ) -> tuple[ir.Value, ir.Value, ir.Value]:
     """Whether active lanes hold ``first + lane * nbytes``; the lowest and one past the highest."""
     first = first_lane(builder, mask)
     origin = builder.sub(
-        _address(builder, warp, first),
+        lane_address(builder, warp, first),
         builder.mul(builder.zext(first, i64), ir.Constant(i64, nbytes)),
     )
     steps = ir.Constant(addresses_type, [lane * nbytes for lane in range(LANES)])
@@ -351,7 +259,7 @@ def _check_alignment(
     wrong = builder.and_(mask, bits_of(builder, crooked))
     with builder.if_then(builder.icmp_unsigned("!=", wrong, ir.Constant(i32, 0)), likely=False):
         lane = first_lane(builder, wrong)
-        address = _address(builder, warp, lane)
+        address = lane_address(builder, warp, lane)
         _report(builder, context, warp, site, MISALIGNED, lane, address, nbytes, store)
         builder.ret(ir.Constant(i32, -1))
 
@@ -360,7 +268,7 @@ def _define_check_global(
     module: ir.Module, nbytes: int, find: ir.Function, count: ir.Function
 ) -> None:
     """Addresses of global memory, or generic ones. ``mask`` is never empty."""
-    builder = _function(module, check_global_type, check_global_name(nbytes))
+    builder = routine(module, check_global_type, check_global_name(nbytes))
     context, warp, mask, site, store = builder.function.args
     values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
     consecutive, near_low, near_high = _consecutive(builder, warp, values, mask, nbytes)
@@ -432,7 +340,7 @@ def _count(
             shifted = builder.shuffle_vector(
                 sectors,
                 ir.Constant(addresses_type, ir.Undefined),
-                ir.Constant(sectors_type, [0, *range(LANES - 1)]),
+                ir.Constant(words_type, [0, *range(LANES - 1)]),
             )
             falls = bits_of(builder, builder.icmp_unsigned("<", sectors, shifted))
             changes = bits_of(builder, builder.icmp_unsigned("!=", sectors, shifted))
@@ -464,7 +372,7 @@ def _count(
 
 def _define_check_window(module: ir.Module, nbytes: int) -> None:
     """Offsets into shared or local memory of ``limit`` bytes. ``mask`` is never empty."""
-    builder = _function(module, check_window_type, check_window_name(nbytes))
+    builder = routine(module, check_window_type, check_window_name(nbytes))
     context, warp, mask, site, limit, store = builder.function.args
     values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
     consecutive, low, high = _consecutive(builder, warp, values, mask, nbytes)
@@ -482,239 +390,7 @@ def _define_check_window(module: ir.Module, nbytes: int) -> None:
     wrong = builder.and_(mask, too_far)
     with builder.if_then(builder.icmp_unsigned("!=", wrong, ir.Constant(i32, 0)), likely=False):
         lane = first_lane(builder, wrong)
-        address = _address(builder, warp, lane)
+        address = lane_address(builder, warp, lane)
         _report(builder, context, warp, site, OUT_OF_BOUNDS, lane, address, nbytes, store)
         builder.ret(ir.Constant(i32, -1))
     builder.ret(builder.zext(consecutive, i32))
-
-
-def _element(nbytes: int) -> ir.Type:
-    return {1: i8, 2: i16, 4: i32, 8: i64}[nbytes]
-
-
-def _component(builder: ir.IRBuilder, warp: ir.Value, nbytes: int, index: int) -> ir.Value:
-    return at(builder, field(builder, warp, Warp, "data"), index * nbytes * LANES)
-
-
-def _origin(builder: ir.IRBuilder, warp: ir.Value, mask: ir.Value, nbytes: int) -> ir.Value:
-    """Where lane 0 would be, given that active lanes are consecutive."""
-    first = first_lane(builder, mask)
-    back = builder.mul(builder.zext(first, i64), ir.Constant(i64, nbytes))
-    return builder.inttoptr(builder.sub(_address(builder, warp, first), back), pointer)
-
-
-def _define_load(module: ir.Module, nbytes: int, components: int) -> None:
-    """Memory at the warp's addresses to its scratch; lanes outside the mask are left alone."""
-    builder = _function(module, move_type, move_name("load", nbytes, components))
-    warp, mask, consecutive = builder.function.args
-    element = _element(nbytes)
-    vector = ir.VectorType(element, LANES)
-    whole = ir.VectorType(element, LANES * components)
-    values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
-    full = builder.icmp_signed("==", mask, ir.Constant(i32, -1))
-    dense = builder.and_(full, builder.trunc(consecutive, i1))
-    with builder.if_then(dense):
-        source = builder.inttoptr(_address(builder, warp, ir.Constant(i32, 0)), pointer)
-        everything = load(builder, source, whole, align=nbytes)
-        for index in range(components):
-            picks = ir.Constant(
-                ir.VectorType(i32, LANES), [lane * components + index for lane in range(LANES)]
-            )
-            part = builder.shuffle_vector(everything, ir.Constant(whole, ir.Undefined), picks)
-            builder.store(
-                part, _component(builder, warp, nbytes, index), align=min(nbytes * LANES, 64)
-            )
-        builder.ret_void()
-    lanes = lanes_of(builder, mask)
-    if components == 1:
-        with builder.if_then(builder.trunc(consecutive, i1)):
-            name = f"llvm.masked.load.v32i{8 * nbytes}.p0"
-            masked = intrinsic(module, name, vector, [pointer, i32, mask_type, vector])
-            origin = _origin(builder, warp, mask, nbytes)
-            zero = ir.Constant(vector, [0] * LANES)
-            got = builder.call(masked, [origin, ir.Constant(i32, nbytes), lanes, zero])
-            builder.store(got, _component(builder, warp, nbytes, 0), align=min(nbytes * LANES, 64))
-            builder.ret_void()
-    if (nbytes, components) == (4, 1) and has_permute():
-        _load_from_window(builder, warp, mask, values)
-    _each_lane(builder, warp, mask, nbytes, components, store=False)
-    builder.ret_void()
-
-
-window_type = ir.FunctionType(i32, [pointer, i32, i64, i64])
-WINDOW_LOAD = "coalesce_load_shared_window"
-
-
-def _define_window_load(module: ir.Module) -> None:
-    """``i32 load(warp, mask, base, limit)``: the commonest load of shared memory, whole.
-
-    32-bit offsets are in scratch. When all active lanes read aligned words of the same 128 bytes,
-    those below ``limit``, the words go to scratch and the result is 1; else nothing happens.
-    """
-    builder = _function(module, window_type, WINDOW_LOAD)
-    warp, mask, base, limit = builder.function.args
-    offsets = load(builder, field(builder, warp, Warp, "addresses"), sectors_type, 64)
-    byte = builder.mul(builder.zext(first_lane(builder, mask), i64), ir.Constant(i64, 4))
-    first = load(builder, at(builder, field(builder, warp, Warp, "addresses"), byte), i32)
-    start = builder.and_(first, ir.Constant(i32, -4 * LANES))
-    away = builder.sub(offsets, splat(builder, start))
-    # the bits that an aligned offset within 128 bytes does not have
-    other = builder.and_(away, ir.Constant(sectors_type, [0xFFFFFFFF & ~0x7C] * LANES))
-    stray = bits_of(
-        builder, builder.icmp_unsigned("!=", other, ir.Constant(sectors_type, [0] * LANES))
-    )
-    end = builder.add(builder.zext(start, i64), ir.Constant(i64, 4 * LANES))
-    fits = builder.and_(
-        builder.icmp_unsigned("==", builder.and_(mask, stray), ir.Constant(i32, 0)),
-        builder.icmp_unsigned("<=", end, limit),
-    )
-    with builder.if_then(fits):
-        window = builder.inttoptr(builder.add(base, builder.zext(start, i64)), pointer)
-        _pick_words(builder, warp, window, away)
-        builder.ret(ir.Constant(i32, 1))
-    builder.ret(ir.Constant(i32, 0))
-
-
-def _pick_words(builder: ir.IRBuilder, warp: ir.Value, window: ir.Value, away: ir.Value) -> None:
-    """Words of the 128 bytes at ``window``, by byte offsets of 32 bits, to scratch."""
-    half = ir.VectorType(i32, 16)
-    low, high = (load(builder, at(builder, window, 64 * k), half, 4) for k in range(2))
-    words = builder.lshr(away, ir.Constant(sectors_type, [2] * LANES))
-    pick = intrinsic(builder.module, "llvm.x86.avx512.vpermi2var.d.512", half, [half, half, half])
-    for k in range(2):
-        lanes = ir.Constant(half, list(range(16 * k, 16 * k + 16)))
-        index = builder.shuffle_vector(words, words, lanes)
-        chosen = builder.call(pick, [low, index, high])
-        builder.store(chosen, at(builder, _component(builder, warp, 4, 0), 64 * k), align=64)
-
-
-@functools.cache
-def has_permute() -> bool:
-    """Whether this CPU picks 16 words out of 32 in one instruction (AVX-512)."""
-    return bool(llvm.get_host_cpu_features().get("avx512f"))
-
-
-def _load_from_window(
-    builder: ir.IRBuilder, warp: ir.Value, mask: ir.Value, values: ir.Value
-) -> None:
-    """Broadcasts and permutations: return when all lanes read from the same aligned 128 bytes.
-
-    The bytes that no lane asked for are loaded, too; they may lie in the gap behind an allocation,
-    which is mapped.
-    """
-    window_bytes = 4 * LANES
-    start = builder.and_(
-        _address(builder, warp, first_lane(builder, mask)), ir.Constant(i64, -window_bytes)
-    )
-    away = builder.sub(values, splat(builder, start))
-    limit = ir.Constant(addresses_type, [window_bytes] * LANES)
-    outside = bits_of(builder, builder.icmp_unsigned(">=", away, limit))
-    stray = builder.and_(mask, outside)
-    with builder.if_then(builder.icmp_unsigned("==", stray, ir.Constant(i32, 0))):
-        narrow = builder.trunc(away, sectors_type)
-        _pick_words(builder, warp, builder.inttoptr(start, pointer), narrow)
-        builder.ret_void()
-
-
-def _define_store(module: ir.Module, nbytes: int, components: int) -> None:
-    """The warp's scratch to memory at its addresses, active lanes only, in lane order."""
-    builder = _function(module, move_type, move_name("store", nbytes, components))
-    warp, mask, consecutive = builder.function.args
-    element = _element(nbytes)
-    vector = ir.VectorType(element, LANES)
-    parts = [
-        load(
-            builder, _component(builder, warp, nbytes, index), vector, align=min(nbytes * LANES, 64)
-        )
-        for index in range(components)
-    ]
-    full = builder.icmp_signed("==", mask, ir.Constant(i32, -1))
-    dense = builder.and_(full, builder.trunc(consecutive, i1))
-    with builder.if_then(dense):
-        target = builder.inttoptr(_address(builder, warp, ir.Constant(i32, 0)), pointer)
-        builder.store(_interleave(builder, parts), target, align=nbytes)
-        builder.ret_void()
-    lanes = lanes_of(builder, mask)
-    if components == 1:
-        with builder.if_then(builder.trunc(consecutive, i1)):
-            name = f"llvm.masked.store.v32i{8 * nbytes}.p0"
-            masked = intrinsic(module, name, ir.VoidType(), [vector, pointer, i32, mask_type])
-            origin = _origin(builder, warp, mask, nbytes)
-            builder.call(masked, [parts[0], origin, ir.Constant(i32, nbytes), lanes])
-            builder.ret_void()
-    _each_lane(builder, warp, mask, nbytes, components, store=True)
-    builder.ret_void()
-
-
-def _each_lane(
-    builder: ir.IRBuilder,
-    warp: ir.Value,
-    mask: ir.Value,
-    nbytes: int,
-    components: int,
-    *,
-    store: bool,
-) -> None:
-    """Move scattered lanes one by one, lowest first: faster than most CPUs' gather and scatter."""
-    element = _element(nbytes)
-    addresses = field(builder, warp, Warp, "addresses")
-
-    def move(lane: ir.Value) -> None:
-        address_at = at(builder, addresses, builder.mul(lane, ir.Constant(i64, 8)))
-        memory = builder.inttoptr(load(builder, address_at, i64), pointer)
-        for index in range(components):
-            scratch = at(
-                builder,
-                _component(builder, warp, nbytes, index),
-                builder.mul(lane, ir.Constant(i64, nbytes)),
-            )
-            there = at(builder, memory, index * nbytes)
-            source, target = (scratch, there) if store else (there, scratch)
-            builder.store(load(builder, source, element, 1), target, align=1)
-
-    full = builder.icmp_signed("==", mask, ir.Constant(i32, -1))
-    with builder.if_else(full) as (everybody, some):
-        with everybody:
-            if components == 1:
-                for lane in range(LANES):
-                    move(ir.Constant(i64, lane))
-            else:
-                with loop(builder, ir.Constant(i64, 0), ir.Constant(i64, LANES)) as each:
-                    move(each)
-        with some, set_bits(builder, mask) as lane32:
-            move(builder.zext(lane32, i64))
-
-
-@contextmanager
-def set_bits(builder: ir.IRBuilder, mask: ir.Value) -> Iterator[ir.Value]:
-    """``for lane in`` the set bits of an i32, lowest first."""
-    before = builder.block
-    head = builder.append_basic_block("bits")
-    body = builder.append_basic_block("bit")
-    after = builder.append_basic_block("no_more_bits")
-    builder.branch(head)
-    builder.position_at_end(head)
-    left = builder.phi(i32)
-    left.add_incoming(mask, before)
-    builder.cbranch(builder.icmp_unsigned("!=", left, ir.Constant(i32, 0)), body, after)
-    builder.position_at_end(body)
-    yield first_lane(builder, left)
-    rest = builder.and_(left, builder.sub(left, ir.Constant(i32, 1)))
-    left.add_incoming(rest, builder.block)
-    builder.branch(head)
-    builder.position_at_end(after)
-
-
-def _interleave(builder: ir.IRBuilder, parts: list[ir.Value]) -> ir.Value:
-    """``[component][lane]`` to ``[lane][component]``, by doubling."""
-    if len(parts) == 1:
-        return parts[0]
-    half = len(parts) // 2
-    even = _interleave(builder, parts[0::2])
-    odd = _interleave(builder, parts[1::2])
-    width = LANES * half
-    order = [i for pair in zip(range(width), range(width, 2 * width), strict=True) for i in pair]
-    return builder.shuffle_vector(even, odd, ir.Constant(ir.VectorType(i32, 2 * width), order))
-
-
-__all__ = ["CONSTANT", "FAULT", "check_global_name", "check_window_name", "define_access_routines"]
