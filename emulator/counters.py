@@ -7,13 +7,10 @@ counted as instructions are PTX instructions: machine code has other, usually fe
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
 
 from emulator.native.layout import GLOBAL
 from emulator.report import LineReport, Report
-
-if TYPE_CHECKING:
-    from emulator.launch import Launch
+from emulator.running import Launch
 
 INSTRUCTIONS = "smsp__inst_executed.sum"
 THREAD_INSTRUCTIONS = "smsp__thread_inst_executed.sum"

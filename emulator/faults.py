@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from emulator import cfg
 from emulator.errors import DeviceFault, UnsupportedInstruction
@@ -21,9 +21,7 @@ from emulator.native.layout import (
 )
 from emulator.ptx import Instruction
 from emulator.report import Dim3, Finding
-
-if TYPE_CHECKING:
-    from emulator.launch import Launch, Slot
+from emulator.running import Launch, Slot
 
 NULL_PAGE = 1 << 16
 NEAR = 1 << 20

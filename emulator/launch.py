@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,42 +32,13 @@ from emulator.native.layout import (
     Warp,
 )
 from emulator.report import Dim3, Report
+from emulator.running import Launch, Slot, resident_blocks
 
 BACK_EDGES_A_SLICE = 1 << 14
 CHUNK_SECONDS = 0.02  # how long native code runs before Python may look at the clock or at Ctrl-C
 SITE_BOUNDS = slice(Site.low.offset // 8, Site.high.offset // 8 + 1)
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_BLOCK = (1024, 1024, 64)
-
-
-@dataclass
-class Slot:
-    """The state of one resident block."""
-
-    state: BlockState
-    storage: np.ndarray  # of its warps; keeps them alive
-    shared: Allocation
-    local: Allocation | None
-
-    def warp(self, launch: Launch, index: int) -> Warp:
-        return Warp.from_address(self.state.warps + index * launch.context.warp_bytes)
-
-
-@dataclass
-class Launch:
-    """Everything of one launch that faults and reports look at."""
-
-    kernel: Kernel
-    grid: Dim3
-    block: Dim3
-    dynamic_shared_bytes: int
-    memory: DeviceMemory
-    arch: Arch
-    argument_names: tuple[str, ...]
-    context: Context
-    sites: ctypes.Array[Site]
-    block_counts: np.ndarray  # (blocks of the graph, 2): warps, lanes
-    slots: list[Slot]
 
 
 def launch(
@@ -225,7 +195,7 @@ class _Runner:
         self.kinds: dict[int, int] = {block.address: CONSTANT}
         self.regions_version = -1
         self.regions: ctypes.Array[Region] = (Region * 1)()
-        self.max_resident = _resident_blocks(launch, registers)
+        self.max_resident = resident_blocks(launch, registers)
         machine = jit.machine()
         self.run_blocks = jit.RunBlocks(machine.routines["coalesce_run_blocks"])
         self.step_block = jit.StepBlock(machine.routines["coalesce_step_block"])
@@ -339,22 +309,3 @@ class _Runner:
             -1, 8
         )
         words[:, SITE_BOUNDS] = 0
-
-
-def _resident_blocks(launch: Launch, registers: int | None) -> int:
-    """Blocks that the chip would hold at once, over all its SMs."""
-    return blocks_per_sm(launch, registers)[0] * launch.arch.sm_count
-
-
-def blocks_per_sm(launch: Launch, registers: int | None) -> tuple[int, str]:
-    """Resident blocks an SM, and what limits them."""
-    arch, context = launch.arch, launch.context
-    warps = context.warps
-    limits = {"blocks": arch.max_blocks_per_sm, "threads": arch.max_threads_per_sm // (32 * warps)}
-    if context.shared_bytes:
-        limits["shared memory"] = arch.max_shared_per_sm // (context.shared_bytes + 1024)
-    if registers:
-        a_warp = -(-registers // 8) * 8 * 32
-        limits["registers"] = arch.registers_per_sm // (a_warp * warps)
-    limiter = min(limits, key=lambda name: limits[name])
-    return max(limits[limiter], 1), limiter

@@ -12,22 +12,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from emulator import counters
 from emulator.native.layout import GLOBAL
 from emulator.report import Report
-
-if TYPE_CHECKING:
-    from emulator.launch import Launch
+from emulator.running import Launch, blocks_per_sm
 
 SECTOR_BYTES = 32
 
 
 def modelled_time(report: Report, launch: Launch, registers: int | None) -> Report:
     """The report with its time and bounds, in microseconds."""
-    from emulator.launch import blocks_per_sm
-
     arch = launch.arch
     x, y, z = launch.grid
     resident, _ = blocks_per_sm(launch, registers)
