@@ -122,10 +122,11 @@ def tanh(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     square = builder.fmul(near, near)
     over = builder.fmul(near, polynomial(builder, square, TANH_OVER))
     value = builder.fdiv(over, polynomial(builder, square, TANH_UNDER))
-    value = within(builder, value, -1.0, 1.0)
-    small = builder.fcmp_ordered(
-        "<", overloaded(builder, "fabs", x), everywhere(kind, TANH_IS_IDENTITY)
-    )
+    magnitude = overloaded(builder, "fabs", x)
+    large = builder.fcmp_ordered(">=", magnitude, everywhere(kind, TANH_IS_ONE))
+    one = overloaded(builder, "copysign", everywhere(kind, 1.0), x)
+    value = builder.select(large, one, within(builder, value, -1.0, 1.0))
+    small = builder.fcmp_ordered("<", magnitude, everywhere(kind, TANH_IS_IDENTITY))
     return builder.select(small, x, value)
 
 
