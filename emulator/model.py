@@ -3,7 +3,9 @@
 A launch takes as long as its tightest bound, plus what starting a grid costs:
 
 - *dram*: what it must move at least once: sectors touched, but no more than the arrays hold, over
-  the bandwidth that a copy reaches, less where too few bytes are in flight (Little's law);
+  the bandwidth that a copy reaches;
+- *latency*: the times that its warps wait for memory, each a round trip, as many warps at once as
+  the chip holds (Little's law: what is in flight decides);
 - *l2*: every sector that a request touches, over the L2's bandwidth (L1 is taken to miss);
 - *issue*: warp instructions over what the schedulers can issue.
 """
@@ -14,11 +16,13 @@ from collections import defaultdict
 from dataclasses import replace
 
 from emulator import counters
+from emulator.cfg import read_registers, written_registers
 from emulator.native.layout import GLOBAL
 from emulator.report import Report
 from emulator.running import Launch, blocks_per_sm
 
 SECTOR_BYTES = 32
+NEAR = {"param", "shared", "shared::cta", "local", "const"}  # spaces whose loads are short
 
 
 def modelled_time(report: Report, launch: Launch, registers: int | None) -> Report:
@@ -29,11 +33,11 @@ def modelled_time(report: Report, launch: Launch, registers: int | None) -> Repo
     busy_sms = min(x * y * z, arch.sm_count)
     moved = sum(report.counters[counters.sectors(d)] for d in ("ld", "st")) * SECTOR_BYTES
     bandwidth = arch.dram_bytes_per_s * arch.dram_efficiency
-    in_flight = _bytes_in_flight(report, launch, resident, busy_sms)
     latency_s = arch.dram_latency_cycles / arch.clock_hz
-    reachable = min(bandwidth, in_flight / latency_s) if in_flight else bandwidth
+    warps_at_once = min(x * y * z, resident * arch.sm_count) * launch.context.warps
     bounds = {
-        "dram": _compulsory_bytes(launch) / reachable * 1e6,
+        "dram": _compulsory_bytes(launch) / bandwidth * 1e6,
+        "latency": _waits_for_memory(launch) * latency_s / warps_at_once * 1e6,
         "l2": moved / (arch.l2_bytes_per_clock * arch.clock_hz) * 1e6,
         "issue": report.counters[counters.INSTRUCTIONS]
         / (busy_sms * arch.schedulers_per_sm * arch.clock_hz)
@@ -59,18 +63,21 @@ def _compulsory_bytes(launch: Launch) -> float:
     return sum(min(moved, sizes[low] + SECTOR_BYTES) for (_, low), moved in touched.items())
 
 
-def _bytes_in_flight(report: Report, launch: Launch, resident: int, busy_sms: int) -> float:
-    """Bytes asked for at once: every resident warp has its independent loads outstanding.
+def _waits_for_memory(launch: Launch) -> float:
+    """How often, over all warps, a warp had to wait for loads that it had sent off.
 
-    Loads that follow one another on one source line (an unrolled loop, a vector) are in flight
-    together; a warp has at least one request of its mean size.
+    A warp goes on after a load until an instruction needs what was loaded; by then the loads before
+    that one have arrived, too. So loads that come before the first use of any of them are in flight
+    together and cost one wait. Blocks are taken in the order in which a warp runs them.
     """
-    asked = (
-        report.counters[counters.bytes_asked("ld")] + report.counters[counters.bytes_asked("st")]
-    )
-    requests = report.counters[counters.requests("ld")] + report.counters[counters.requests("st")]
-    if not requests:
-        return 0.0
-    x, y, z = launch.grid
-    blocks = min(x * y * z, resident * busy_sms)
-    return float(blocks * launch.context.warps) * asked / requests
+    waits = 0.0
+    outstanding: set[tuple[str, str]] = set()
+    for block, (warps, _) in zip(launch.kernel.graph.blocks, launch.block_counts, strict=False):
+        name = block.function.name
+        for inst in block.body:
+            if any((name, register) in outstanding for register in read_registers(inst)):
+                waits += float(warps)
+                outstanding.clear()
+            if inst.opcode in ("ld", "ldu") and not NEAR & set(inst.modifiers):
+                outstanding.update((name, register) for register in written_registers(inst))
+    return waits

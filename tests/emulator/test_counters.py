@@ -108,6 +108,33 @@ def test_time_is_modelled_and_says_so(card):
     assert "emulated" in report.device
 
 
+IN_FLIGHT = r"""
+template <int LOADS> __device__ void walk(const float* x, float* y, int n) {
+  int threads = gridDim.x * blockDim.x;
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += LOADS * threads) {
+    float item[LOADS];
+    for (int k = 0; k < LOADS; k++) item[k] = x[i + k * threads];
+    for (int k = 0; k < LOADS; k++) y[i + k * threads] = item[k];
+  }
+}
+extern "C" __global__ void walk1(const float* x, float* y, int n) { walk<1>(x, y, n); }
+extern "C" __global__ void walk4(const float* x, float* y, int n) { walk<4>(x, y, n); }
+"""
+
+
+def test_few_warps_wait_less_often_with_more_loads_in_flight(card):
+    x, y = np.ones(1 << 18, dtype=np.float32), np.zeros(1 << 18, dtype=np.float32)
+    reports = [
+        card.run(IN_FLIGHT, name, 8, 128, x, y, np.int32(1 << 18), counters=True)
+        for name in ("walk1", "walk4")
+    ]
+    assert (y == 1).all()
+    one, four = (report.bounds["latency"] for report in reports)
+    assert one == pytest.approx(4 * four, rel=0.1)
+    assert reports[0].time_us > 2 * reports[1].time_us
+    assert reports[0].counters[LD_SECTORS] == reports[1].counters[LD_SECTORS]
+
+
 GLOBAL_OR_SHARED = r"""
 extern "C" __global__ void staged(const float* x, float* y) {
   __shared__ float tile[64];
