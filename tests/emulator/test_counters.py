@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -97,6 +99,14 @@ def test_without_counters_a_report_claims_nothing(card):
     report = card.run(LINES, "two_lines", 1, 32, x, y)
     assert report.counters == {}
     assert report.time_us is None
+
+
+def test_a_report_reads_well_in_a_terminal(card):
+    x, y = np.ones(256, dtype=np.float32), np.zeros(32, dtype=np.float32)
+    text = str(card.run(LINES, "two_lines", (2, 3), 16, x, y, counters=True))
+    assert text.startswith("two_lines, grid 2 x 3, block 16, on emulated H100 SXM5\ntime  ")
+    assert "kernel.cu:4  ld 16 sectors a request\n    float b = x[threadIdx.x * 8];" in text
+    assert re.search(rf"{re.escape(LD_REQUESTS)} +12\n", text)
 
 
 def test_time_is_modelled_and_says_so(card):
