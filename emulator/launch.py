@@ -17,12 +17,18 @@ from emulator.model import modelled_time
 from emulator.module import Kernel
 from emulator.native import jit
 from emulator.native.layout import (
+    ATOMIC,
     CONSTANT,
+    COUNTERS,
     DONE,
     FAULT,
     GLOBAL,
+    LOAD,
     LOCAL,
+    REDUCTION,
     SHARED,
+    SITE_BYTES,
+    STORE,
     STUCK,
     YIELD,
     BlockState,
@@ -37,6 +43,7 @@ from emulator.running import Launch, Slot, resident_blocks
 BACK_EDGES_A_SLICE = 1 << 14
 CHUNK_SECONDS = 0.02  # how long native code runs before Python may look at the clock or at Ctrl-C
 SITE_BOUNDS = slice(Site.low.offset // 8, Site.high.offset // 8 + 1)
+OPERATIONS = {"st": STORE, "atom": ATOMIC, "red": REDUCTION}
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_BLOCK = (1024, 1024, 64)
 
@@ -151,9 +158,11 @@ def _prepare(
     context.dynamic_bytes = shared_bytes
     context.sm_count = arch.sm_count
     context.entry = kernel.graph.entries[kernel.name].number
-    context.counting = int(counters)
+    context.observe = COUNTERS if counters else 0
     context.slice = BACK_EDGES_A_SLICE
     sites = (Site * max(len(kernel.instructions), 1))()
+    for site, inst in zip(sites, kernel.instructions, strict=False):
+        site.operation = OPERATIONS.get(inst.opcode, LOAD)
     context.sites = ctypes.addressof(sites)
     block_counts = np.zeros((len(kernel.graph.blocks) + 1, 2), dtype=np.uint64)
     # the compiled code adds to aligned pairs
@@ -305,7 +314,6 @@ class _Runner:
         self.context.region_count = len(live)
         self.regions_version = memory.version
         # what a site knew may be gone
-        words = np.frombuffer(memoryview(self.launch.sites).cast("B"), dtype=np.uint64).reshape(
-            -1, 8
-        )
+        words = np.frombuffer(memoryview(self.launch.sites).cast("B"), dtype=np.uint64)
+        words = words.reshape(-1, SITE_BYTES // 8)
         words[:, SITE_BOUNDS] = 0

@@ -20,6 +20,7 @@ from emulator.lower.types import bits, integers, is_float, is_signed, vector
 from emulator.native.lanes import bits_of, intrinsic, lanes_of, splat
 from emulator.native.layout import (
     LANES,
+    SITE_BYTES,
     WARP_HEADER_BYTES,
     BlockState,
     Context,
@@ -328,7 +329,7 @@ class WarpLowering:
     # --- faults -------------------------------------------------------------------------------
 
     def site(self) -> ir.Value:
-        return at(self.builder, self.sites, self.site_index * 64)
+        return at(self.builder, self.sites, self.site_index * SITE_BYTES)
 
     def fault(self, kind: int, lanes: ir.Value, operand: int = 0) -> None:
         """End the launch here if any of ``lanes`` (an i32 mask) is set."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from emulator.native.compiled import routine_type
 from emulator.native.lanes import (
     addresses_type,
     bits_of,
@@ -26,11 +27,13 @@ from emulator.native.lanes import (
     words_type,
 )
 from emulator.native.layout import (
+    COUNTERS,
     GLOBAL,
     LANES,
     MISALIGNED,
     OUT_OF_BOUNDS,
     READ_ONLY,
+    SITE_BYTES,
     Context,
     Region,
     Site,
@@ -47,7 +50,9 @@ SECTOR_SHIFT = 5  # 32-byte sectors
 CHECK_SIZES = (1, 2, 4, 8, 16, 32)  # bytes a lane
 
 check_global_type = ir.FunctionType(i32, [pointer, pointer, i32, pointer, i32])
-check_window_type = ir.FunctionType(i32, [pointer, pointer, i32, pointer, i64, i32])
+check_window_type = ir.FunctionType(i32, [pointer, pointer, i32, pointer, i64, i32, i32])
+OBSERVE = "coalesce_observe_access"
+observe_type = routine_type("void", *["int64"] * 7)
 
 
 def check_global_name(nbytes: int) -> str:
@@ -84,7 +89,7 @@ def _report(
     size = ir.Constant(i32, nbytes) if isinstance(nbytes, int) else nbytes
     sites = load(builder, field(builder, context, Context, "sites"), i64)
     from_start = builder.sub(builder.ptrtoint(site, i64), sites)
-    index = builder.trunc(builder.lshr(from_start, ir.Constant(i64, 6)), i32)
+    index = builder.trunc(builder.udiv(from_start, ir.Constant(i64, SITE_BYTES)), i32)
     builder.store(ir.Constant(i32, kind), field(builder, context, Context, "fault_kind"))
     builder.store(index, field(builder, context, Context, "fault_site"))
     builder.store(lane, field(builder, context, Context, "fault_lane"))
@@ -302,14 +307,21 @@ def _define_check_global(
         status = builder.call(find, [context, warp, mask, site, size, store])
         with builder.if_then(builder.icmp_signed("<", status, ir.Constant(i32, 0)), likely=False):
             builder.ret(status)
-    counting = load(builder, field(builder, context, Context, "counting"), i32)
-    kind = load(builder, field(builder, site, Site, "kind"), i64)
-    wanted = builder.and_(
-        builder.icmp_unsigned("!=", counting, ir.Constant(i32, 0)),
-        builder.icmp_unsigned("==", kind, ir.Constant(i64, GLOBAL)),
-    )
-    with builder.if_then(wanted):
-        _count(builder, warp, site, mask, nbytes, consecutive, values, low, high, count)
+    watching = load(builder, field(builder, context, Context, "observe"), i32)
+    with builder.if_then(builder.icmp_unsigned("!=", watching, ir.Constant(i32, 0))):
+        kind = load(builder, field(builder, site, Site, "kind"), i64)
+        in_global = builder.icmp_unsigned("==", kind, ir.Constant(i64, GLOBAL))
+        only = builder.icmp_unsigned("==", watching, ir.Constant(i32, COUNTERS))
+        with builder.if_else(builder.and_(in_global, only)) as (plain, other):
+            with plain:
+                _count(builder, warp, site, mask, nbytes, consecutive, values, low, high, count)
+            with other:
+                counts = builder.and_(watching, ir.Constant(i32, COUNTERS))
+                counts = builder.icmp_unsigned("!=", counts, ir.Constant(i32, 0))
+                with builder.if_then(builder.and_(in_global, counts)):
+                    _count(builder, warp, site, mask, nbytes, consecutive, values, low, high, count)
+                base = load(builder, field(builder, site, Site, "low"), i64)
+                _observe(builder, context, warp, site, mask, nbytes, kind, base)
     builder.ret(builder.zext(consecutive, i32))
 
 
@@ -370,10 +382,29 @@ def _count(
         builder.store(builder.add(load(builder, where, i64), amount), where)
 
 
+def _observe(
+    builder: ir.IRBuilder,
+    context: ir.Value,
+    warp: ir.Value,
+    site: ir.Value,
+    mask: ir.Value,
+    nbytes: int,
+    kind: ir.Value,
+    base: ir.Value,
+) -> None:
+    """Show the access to what watches; ``base`` is what addresses in shared memory count from."""
+    watch = ir.Function(builder.module, observe_type, OBSERVE) if (
+        OBSERVE not in builder.module.globals
+    ) else builder.module.globals[OBSERVE]  # fmt: skip
+    numbers = [builder.ptrtoint(p, i64) for p in (context, warp, site)]
+    lanes = builder.zext(mask, i64)
+    builder.call(watch, [*numbers, lanes, ir.Constant(i64, nbytes), kind, base])
+
+
 def _define_check_window(module: ir.Module, nbytes: int) -> None:
     """Offsets into shared or local memory of ``limit`` bytes. ``mask`` is never empty."""
     builder = routine(module, check_window_type, check_window_name(nbytes))
-    context, warp, mask, site, limit, store = builder.function.args
+    context, warp, mask, site, limit, store, space = builder.function.args
     values = load(builder, field(builder, warp, Warp, "addresses"), addresses_type, 64)
     consecutive, low, high = _consecutive(builder, warp, values, mask, nbytes)
     inside = builder.and_(
@@ -381,6 +412,7 @@ def _define_check_window(module: ir.Module, nbytes: int) -> None:
     )
     easy = builder.and_(builder.and_(consecutive, inside), _is_multiple(builder, low, nbytes))
     with builder.if_then(easy):
+        _observe_window(builder, context, warp, site, mask, nbytes, space)
         builder.ret(ir.Constant(i32, 1))
     _check_alignment(builder, context, warp, site, mask, values, nbytes, store)
     fits = builder.icmp_unsigned(">=", limit, ir.Constant(i64, nbytes))
@@ -393,4 +425,20 @@ def _define_check_window(module: ir.Module, nbytes: int) -> None:
         address = lane_address(builder, warp, lane)
         _report(builder, context, warp, site, OUT_OF_BOUNDS, lane, address, nbytes, store)
         builder.ret(ir.Constant(i32, -1))
+    _observe_window(builder, context, warp, site, mask, nbytes, space)
     builder.ret(builder.zext(consecutive, i32))
+
+
+def _observe_window(
+    builder: ir.IRBuilder,
+    context: ir.Value,
+    warp: ir.Value,
+    site: ir.Value,
+    mask: ir.Value,
+    nbytes: int,
+    space: ir.Value,
+) -> None:
+    watching = load(builder, field(builder, context, Context, "observe"), i32)
+    with builder.if_then(builder.icmp_unsigned("!=", watching, ir.Constant(i32, 0)), likely=False):
+        kind = builder.zext(space, i64)
+        _observe(builder, context, warp, site, mask, nbytes, kind, ir.Constant(i64, 0))

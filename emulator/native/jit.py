@@ -22,6 +22,7 @@ from emulator.native.checks import (
     check_window_name,
     define_check_routines,
 )
+from emulator.native.compiled import compiled_routines
 from emulator.native.moves import MOVES, WINDOW_LOAD, define_move_routines, has_permute, move_name
 from emulator.native.rounding import define_rounding_routines, rounding_names
 from emulator.native.scheduler import define_scheduler
@@ -45,12 +46,14 @@ def machine() -> Machine:
     """The JIT of this process, made on first use."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    target = _target_machine()
-    jit = llvm.create_lljit_compiler(_target_machine())
-    names = routine_names()
+    target = target_machine()
+    jit = llvm.create_lljit_compiler(target_machine())
+    python_code, python_names = compiled_routines()
+    names = [*routine_names(), *python_names]
     key = code_key("routines")
     code = cached("code", key, lambda: compile_object(_routines_module(), target))
-    builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+    builder = llvm.JITLibraryBuilder().add_object_img(code).add_object_img(python_code)
+    builder.add_current_process()
     for name in names:
         builder.export_symbol(name)
     tracker = builder.link(jit, "coalesce_routines")
@@ -59,7 +62,8 @@ def machine() -> Machine:
     return made
 
 
-def _target_machine() -> llvm.TargetMachine:
+def target_machine() -> llvm.TargetMachine:
+    """Code generation for this CPU."""
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),

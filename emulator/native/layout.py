@@ -25,6 +25,12 @@ EXITED = 0x7FFFFFFF
 # Kinds of fault.
 OUT_OF_BOUNDS, MISALIGNED, UNSUPPORTED, TRAP, READ_ONLY = range(1, 6)
 
+# What watches a launch, as bits of ``Context.observe``.
+COUNTERS, CACHES, RACES, UNINITIALISED = (1 << bit for bit in range(4))
+
+# What a memory instruction does, as ``Site.operation``.
+LOAD, STORE, ATOMIC, REDUCTION = range(4)
+
 # Kinds of memory region.
 GLOBAL, SHARED, LOCAL, CONSTANT = range(4)
 
@@ -53,7 +59,7 @@ class Context(ctypes.Structure):
         ("clock", u64),
         ("sm_count", u32),
         ("entry", u32),  # number of the kernel's first block
-        ("counting", u32),
+        ("observe", u32),  # bits: what to do besides running
         ("slice", u32),  # back edges a warp may take before it yields
         ("fault_kind", u32),
         ("fault_site", u32),
@@ -76,8 +82,16 @@ class Site(ctypes.Structure):
         ("sectors", u64),
         ("bytes", u64),
         ("writable", u64),
-        ("unused", u64),
+        ("operation", u64),
+        ("counted_bytes", u64),  # a lane's, as the counters see it; 0: merged into another access
+        ("wavefronts", u64),
+        ("ideal_wavefronts", u64),
+        ("spare", u64 * 5),
     ]
+
+
+SITE_BYTES = 128
+assert ctypes.sizeof(Site) == SITE_BYTES  # a site's number is found by a shift
 
 
 class Region(ctypes.Structure):

@@ -1,0 +1,199 @@
+"""Routines written in Python and compiled by Numba: what lane-by-lane code says best.
+
+A file of :data:`FILES` marks its entry points with :func:`routine` and what they call with
+:func:`inner`; lowered code calls an entry by its name (:func:`routine_type` gives its LLVM type).
+They see only numbers and addresses: :func:`peek` and :func:`poke` read and write host memory, and
+:func:`emulator.native.layout.offset` says where a field lies. All integers are ``int64`` unless
+narrowed on purpose: Numba makes a float of ``uint64`` with ``int64``.
+
+Numba is imported only to compile; a process that finds the code in the cache never sees it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+from llvmlite import ir
+
+from emulator.cache import cached, digest
+
+# Modules of routines, below ``emulator``.
+FILES: tuple[str, ...] = ("watch.wavefronts",)
+
+PREFIX = "coalesce_"
+LLVM_TYPES = {
+    "void": ir.VoidType(), "int32": ir.IntType(32), "int64": ir.IntType(64),
+    "float32": ir.FloatType(), "float64": ir.DoubleType(),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Routine:
+    """An entry point: its Python function and its types, result first, as Numba names them."""
+
+    name: str
+    function: Callable[..., Any]
+    types: tuple[str, ...]
+
+
+ROUTINES: dict[str, Routine] = {}
+
+
+def routine(*types: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a function an entry point ``coalesce_<its name>`` of the given result and arguments.
+
+    >>> @routine("int64", "int64", "int32")
+    ... def count_wavefronts(warp, mask): ...
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        name = PREFIX + function.__name__
+        ROUTINES[name] = Routine(name, function, types)
+        return function
+
+    return register
+
+
+def routine_type(*types: str) -> ir.FunctionType:
+    """The LLVM type of a routine with the given result and argument types."""
+    result, *arguments = (LLVM_TYPES[t] for t in types)
+    return ir.FunctionType(result, arguments)
+
+
+def inner(function: Callable[..., Any]) -> Any:
+    """Make a function callable from routines. Works whatever ``NUMBA_DISABLE_JIT`` says."""
+    from numba.core.registry import CPUDispatcher
+
+    options = {"nopython": True, "error_model": "numpy"}
+    options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return CPUDispatcher(function, targetoptions=options)
+
+
+def _accessor(kind: str) -> tuple[Any, Any]:
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    number = getattr(types, kind)
+    element = ir.FloatType() if kind == "float32" else ir.DoubleType() if kind == "float64" else (
+        ir.IntType(number.bitwidth)
+    )  # fmt: skip
+
+    @intrinsic
+    def read(_: Any, address: Any) -> Any:
+        def generate(__: Any, builder: Any, ___: Any, arguments: Any) -> Any:
+            where = builder.inttoptr(arguments[0], ir.PointerType())
+            return builder.load(where, typ=element, align=1)
+
+        return number(types.int64), generate
+
+    @intrinsic
+    def write(_: Any, address: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, ___: Any, arguments: Any) -> Any:
+            where = builder.inttoptr(arguments[0], ir.PointerType())
+            builder.store(arguments[1], where, align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, number), generate
+
+    return read, write
+
+
+def accessors(kind: str) -> tuple[Any, Any]:
+    """``read(address)`` and ``write(address, value)`` for one of Numba's number types.
+
+    >>> read_u32, write_u32 = accessors("uint32")
+    """
+    if kind not in _made:
+        _made[kind] = _accessor(kind)
+    return _made[kind]
+
+
+_made: dict[str, tuple[Any, Any]] = {}
+
+
+def compiled_routines() -> tuple[bytes, tuple[str, ...]]:
+    """Object code of every routine, and their names."""
+    key = _key()
+    code = cached("code", key, _compile)
+    length = int.from_bytes(code[:8], "little")
+    return code[8 + length :], tuple(json.loads(code[8 : 8 + length]))
+
+
+def _key() -> str:
+    """Changes with the routines, the layout they read, Numba, LLVM and the processor."""
+    from importlib.metadata import version
+
+    package = Path(__file__).parent.parent
+    files = [package / f"{name.replace('.', '/')}.py" for name in FILES]
+    files += [Path(__file__), package / "native" / "layout.py"]
+    parts = [path.read_bytes() for path in files]
+    host = (version("numba"), llvmlite.__version__, llvm.get_host_cpu_name(),
+            llvm.get_host_cpu_features().flatten(), sys.version_info[:2])  # fmt: skip
+    return digest(b"numba routines", repr(host).encode(), *parts)
+
+
+def _compile() -> bytes:
+    for name in FILES:
+        importlib.import_module(f"emulator.{name}")
+    whole: llvm.ModuleRef | None = None
+    for entry in ROUTINES.values():
+        part = _module_of(entry)
+        if whole is None:
+            whole = part
+        else:
+            whole.link_in(part)
+    assert whole is not None
+    from emulator.native.jit import target_machine
+
+    names = json.dumps(sorted(ROUTINES)).encode()
+    code = bytes(target_machine().emit_object(whole))
+    return len(names).to_bytes(8, "little") + names + code
+
+
+def _module_of(entry: Routine) -> llvm.ModuleRef:
+    """A module in which only the entry, under its own name, can be seen from outside."""
+    from numba.core import types
+
+    result, *arguments = (getattr(types, t) for t in entry.types)
+    dispatcher = inner(entry.function)
+    dispatcher.compile(result(*arguments))
+    compiled = next(iter(dispatcher.overloads.values()))
+    mangled = compiled.fndesc.llvm_func_name
+    wrapper = _wrapper(entry, mangled)
+    text = compiled.library.get_llvm_str()
+    module = llvm.parse_assembly(text + wrapper)
+    for function in module.functions:
+        if not function.is_declaration and function.name != entry.name:
+            function.linkage = llvm.Linkage.internal
+    for variable in module.global_variables:
+        if not variable.is_declaration:
+            variable.linkage = llvm.Linkage.internal
+    module.verify()
+    return module
+
+
+def _wrapper(entry: Routine, mangled: str) -> str:
+    """Numba's functions return through a pointer and say in a status whether they raised."""
+    result, *arguments = (str(LLVM_TYPES[t]) for t in entry.types)
+    place = "ptr" if result == "void" else result
+    names = [f"{kind} %a{number}" for number, kind in enumerate(arguments)]
+    call = ", ".join(["ptr %place", "ptr %raised", *names])
+    end = "ret void" if result == "void" else (
+        f"%value = load {result}, ptr %place\n  ret {result} %value"
+    )  # fmt: skip
+    return f"""
+define {result} @{entry.name}({", ".join(names)}) {{
+  %place = alloca {place}
+  %raised = alloca ptr
+  %status = call i32 @{mangled}({call})
+  {end}
+}}
+"""

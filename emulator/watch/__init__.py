@@ -1,0 +1,1 @@
+"""What watches a launch's memory accesses: counters of shared memory, caches, checkers."""
