@@ -26,7 +26,7 @@ from llvmlite import ir
 from emulator.cache import cached, digest
 
 # Modules of routines, below ``emulator``.
-FILES: tuple[str, ...] = ("watch.wavefronts",)
+FILES: tuple[str, ...] = ("watch.observe", "watch.wavefronts")
 
 PREFIX = "coalesce_"
 LLVM_TYPES = {

@@ -1,14 +1,12 @@
-"""Accesses that something watches come here; shared memory's wavefronts are counted."""
+"""Shared memory's wavefronts."""
 
 from __future__ import annotations
 
-from emulator.native.compiled import accessors, inner, routine
-from emulator.native.layout import COUNTERS, LANES, SHARED, Context, Site, Warp, offset
+from emulator.native.compiled import accessors, inner
+from emulator.native.layout import LANES, Site, Warp, offset
 
-read_u32, _ = accessors("uint32")
 read_i64, write_i64 = accessors("int64")
 
-OBSERVE_AT = offset(Context, "observe")
 ADDRESSES_AT = offset(Warp, "addresses")
 REQUESTS_AT = offset(Site, "requests")
 WAVEFRONTS_AT = offset(Site, "wavefronts")
@@ -44,11 +42,8 @@ def wavefronts(warp: int, mask: int, base: int, nbytes: int) -> int:
     return worst
 
 
-@routine("void", *["int64"] * 7)
-def observe_access(
-    context: int, warp: int, site: int, mask: int, nbytes: int, space: int, base: int
-) -> None:
-    """One access of a warp, checked and about to happen. ``space`` is a kind of region."""
-    if read_u32(context + OBSERVE_AT) & COUNTERS and space == SHARED:
-        add(site + REQUESTS_AT, 1)
-        add(site + WAVEFRONTS_AT, wavefronts(warp, mask, base, nbytes))
+@inner
+def count_wavefronts(warp: int, site: int, mask: int, nbytes: int, base: int) -> None:
+    """Add one access of shared memory to its site's counters."""
+    add(site + REQUESTS_AT, 1)
+    add(site + WAVEFRONTS_AT, wavefronts(warp, mask, base, nbytes))

@@ -1,0 +1,21 @@
+"""Accesses that something watches come here, and go to each that watches."""
+
+from __future__ import annotations
+
+from emulator.native.compiled import accessors, routine
+from emulator.native.layout import COUNTERS, SHARED, Context, offset
+from emulator.watch.wavefronts import count_wavefronts
+
+read_u32, _ = accessors("uint32")
+
+OBSERVE_AT = offset(Context, "observe")
+
+
+@routine("void", *["int64"] * 7)
+def observe_access(
+    context: int, warp: int, site: int, mask: int, nbytes: int, space: int, base: int
+) -> None:
+    """One access of a warp, checked and about to happen. ``space`` is a kind of region."""
+    watching = read_u32(context + OBSERVE_AT)
+    if watching & COUNTERS and space == SHARED:
+        count_wavefronts(warp, site, mask, nbytes, base)
