@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 import ctypes
-import time
 from collections.abc import Sequence
 
 import numpy as np
 
 from emulator import counters as counting
 from emulator.arch import H100, Arch
-from emulator.errors import LaunchError, LaunchTimeout
-from emulator.faults import raise_deadlock, raise_fault, where_warps_are
+from emulator.errors import LaunchError
 from emulator.memory import Allocation, DeviceMemory
 from emulator.model import modelled_time
 from emulator.module import Kernel
-from emulator.native import jit
 from emulator.native.layout import (
     ATOMIC,
-    CONSTANT,
     COUNTERS,
-    DONE,
-    FAULT,
-    GLOBAL,
     LOAD,
-    LOCAL,
     REDUCTION,
-    SHARED,
-    SITE_BYTES,
     STORE,
-    STUCK,
-    YIELD,
-    BlockState,
     Context,
-    Region,
     Site,
-    Warp,
 )
 from emulator.report import Dim3, Report
-from emulator.running import Launch, Slot, resident_blocks
+from emulator.runner import Runner
+from emulator.running import Launch
 
 BACK_EDGES_A_SLICE = 1 << 14
-CHUNK_SECONDS = 0.02  # how long native code runs before Python may look at the clock or at Ctrl-C
-SITE_BOUNDS = slice(Site.low.offset // 8, Site.high.offset // 8 + 1)
 OPERATIONS = {"st": STORE, "atom": ATOMIC, "red": REDUCTION}
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_BLOCK = (1024, 1024, 64)
@@ -78,7 +62,7 @@ def launch(
     )
     temporary: list[Allocation] = []
     try:
-        run_ = _Runner(run, params, counters, registers, temporary)
+        run_ = Runner(run, params, counters, registers, temporary)
         run_.run(timeout_s)
         if not counters:
             return Report(kernel.name, grid, block, shared_bytes, f"emulated {arch.name}")
@@ -177,143 +161,3 @@ def _prepare(
     return Launch(
         kernel, grid, block, shared_bytes, memory, arch, names, context, sites, block_counts, []
     )
-
-
-class _Runner:
-    """Deals blocks to slots. One slot runs block after block; a block that yields makes room."""
-
-    def __init__(
-        self,
-        launch: Launch,
-        params: bytes,
-        counters: bool,
-        registers: int | None,
-        temporary: list[Allocation],
-    ) -> None:
-        self.launch = launch
-        self.context = launch.context
-        self.temporary = temporary
-        memory, kernel = launch.memory, launch.kernel
-        variables = kernel.module.variables_in(memory)
-        table = [variables[v.name].address for v in kernel.module.global_variables]
-        self.symbols = (ctypes.c_uint64 * max(len(table), 1))(*table)
-        self.context.symbols = ctypes.addressof(self.symbols)
-        block = self._allocate(max(len(params), 16), "the kernel's parameters", writable=False)
-        block.view()[: len(params)] = np.frombuffer(params, dtype=np.uint8)
-        self.context.params = block.address
-        self.kinds: dict[int, int] = {block.address: CONSTANT}
-        self.regions_version = -1
-        self.regions: ctypes.Array[Region] = (Region * 1)()
-        self.max_resident = resident_blocks(launch, registers)
-        machine = jit.machine()
-        self.run_blocks = jit.RunBlocks(machine.routines["coalesce_run_blocks"])
-        self.step_block = jit.StepBlock(machine.routines["coalesce_step_block"])
-
-    def _allocate(self, nbytes: int, name: str, *, writable: bool = True) -> Allocation:
-        allocation = self.launch.memory.allocate(nbytes, name, writable=writable)
-        self.temporary.append(allocation)
-        return allocation
-
-    def run(self, timeout_s: float | None) -> None:
-        started = time.monotonic()
-        x, y, z = self.launch.grid
-        total = x * y * z
-        following = ctypes.c_uint64(0)
-        chunk = 1
-        idle: list[Slot] = []
-        waiting: list[Slot] = []
-        while following.value < total or waiting:
-            if following.value < total and len(waiting) < self.max_resident:
-                slot = idle.pop() if idle else self._new_slot()
-                self._refresh_regions()
-                before = time.perf_counter()
-                last = min(following.value + chunk, total)
-                status = self.run_blocks(
-                    ctypes.addressof(self.context), ctypes.addressof(slot.state),
-                    following.value, last, ctypes.addressof(following),
-                )  # fmt: skip
-                took = time.perf_counter() - before
-                chunk = min(chunk * 2, 1 << 30) if took < CHUNK_SECONDS else max(chunk // 2, 1)
-                (waiting if self._goes_on(status) else idle).append(slot)
-            for slot in list(waiting):
-                status = self.step_block(
-                    ctypes.addressof(self.context), ctypes.addressof(slot.state)
-                )
-                if not self._goes_on(status):
-                    waiting.remove(slot)
-                    idle.append(slot)
-            unfinished = following.value < total or waiting
-            if unfinished and timeout_s is not None and time.monotonic() - started > timeout_s:
-                raise LaunchTimeout(
-                    f"{self.launch.kernel.name} was stopped after {timeout_s:g} s: "
-                    f"{following.value - len(waiting)} of {total} blocks had finished. "
-                    + where_warps_are(self.launch, waiting)
-                )
-
-    def _goes_on(self, status: int) -> bool:
-        if status == FAULT:
-            raise_fault(self.launch)
-        if status == STUCK:
-            raise_deadlock(self.launch)
-        if status not in (DONE, YIELD):
-            raise AssertionError(f"the block scheduler returned {status}")
-        return status == YIELD
-
-    def _new_slot(self) -> Slot:
-        context = self.context
-        nbytes = context.warps * context.warp_bytes
-        raw = np.zeros(nbytes + 64, dtype=np.uint8)
-        start = -raw.ctypes.data % 64
-        storage = raw[start : start + nbytes]
-        shared = self._allocate(max(context.shared_bytes, 16), "shared memory")
-        self.kinds[shared.address] = SHARED
-        local = None
-        if context.local_bytes:
-            local = self._allocate(context.local_bytes * 32 * context.warps, "local memory")
-            self.kinds[local.address] = LOCAL
-        state = BlockState()
-        state.warps = storage.ctypes.data
-        state.shared = shared.address
-        state.local = local.address if local else 0
-        slot = Slot(state, storage, shared, local)
-        self._number_threads(slot)
-        self.launch.slots.append(slot)
-        return slot
-
-    def _number_threads(self, slot: Slot) -> None:
-        """What is the same for every block that will run in the slot."""
-        context = self.context
-        x, y, _ = self.launch.block
-        rows = slot.storage.reshape(context.warps, context.warp_bytes)
-
-        def column(name: str, kind: type, lanes: int) -> np.ndarray:
-            start = getattr(Warp, name).offset
-            return rows[:, start : start + lanes * np.dtype(kind).itemsize].view(kind)
-
-        index = np.arange(context.warps, dtype=np.uint64)[:, None]
-        column("block", np.uint64, 1)[...] = ctypes.addressof(slot.state)
-        column("index", np.uint32, 1)[...] = index
-        column("local", np.uint64, 1)[...] = slot.state.local + index * 32 * context.local_bytes
-        linear = np.arange(32 * context.warps, dtype=np.uint32).reshape(-1, 32)
-        column("tid_x", np.uint32, 32)[...] = linear % x
-        column("tid_y", np.uint32, 32)[...] = linear // x % y
-        column("tid_z", np.uint32, 32)[...] = linear // (x * y)
-
-    def _refresh_regions(self) -> None:
-        """The table of what a kernel may touch."""
-        memory = self.launch.memory
-        if self.regions_version == memory.version:
-            return
-        live = memory.allocations
-        self.regions = (Region * max(len(live), 1))()
-        for region, allocation in zip(self.regions, live, strict=False):
-            region.low, region.high = allocation.address, allocation.end
-            region.kind = self.kinds.get(allocation.address, GLOBAL)
-            region.writable = int(allocation.writable)
-        self.context.regions = ctypes.addressof(self.regions)
-        self.context.region_count = len(live)
-        self.regions_version = memory.version
-        # what a site knew may be gone
-        words = np.frombuffer(memoryview(self.launch.sites).cast("B"), dtype=np.uint64)
-        words = words.reshape(-1, SITE_BYTES // 8)
-        words[:, SITE_BOUNDS] = 0
