@@ -42,7 +42,7 @@ def origin(module: str, device_name: str) -> dict[str, Any]:
 
 def gpu_origin(module: str, device: Any) -> dict[str, Any]:
     """The same for a GPU, with its driver and compiler."""
-    from kernels.runtime import nvrtc
+    from emulator import nvrtc
 
     return {
         **origin(module, device.name),

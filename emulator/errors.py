@@ -24,6 +24,10 @@ class UnsupportedInstruction(EmulatorError, NotImplementedError):
     """A kernel executed an instruction the software GPU does not have (yet)."""
 
 
+class CompileError(EmulatorError):
+    """The compiler refused the source; the message is the compiler's, with the source's lines."""
+
+
 class LaunchError(EmulatorError, ValueError):
     """A launch that no GPU would accept: grid, block, shared memory or parameters."""
 

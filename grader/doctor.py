@@ -99,9 +99,9 @@ def _writable(what: str, folder: Path, variable: str) -> Examined:
 def _devices() -> Iterator[Examined]:
     import numpy as np
 
+    from emulator.nvrtc import version
     from kernels.runtime import EmulatorError, RuntimeFault, cuda_program, open_device
     from kernels.runtime.device import why_no_cuda
-    from kernels.runtime.nvrtc import version
 
     kinds = ["emulated"]
     missing = why_no_cuda()
@@ -111,7 +111,7 @@ def _devices() -> Iterator[Examined]:
         yield Examined("GPU", True, f"none is used: {missing}. The software GPU stands in")
     try:
         program = cuda_program(KERNEL)
-    except RuntimeFault as error:
+    except (RuntimeFault, EmulatorError) as error:
         yield Examined("compiler", False, str(error), "run `make setup` again")
         return
     yield Examined("compiler", True, "NVRTC {}.{}".format(*version()))

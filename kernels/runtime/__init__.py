@@ -17,6 +17,7 @@ from emulator import (
     Report,
     UnsupportedInstruction,
 )
+from emulator.signature import Parameter
 from kernels.runtime.device import Device, open_device
 from kernels.runtime.emulated import EmulatedDevice
 from kernels.runtime.errors import (
@@ -32,7 +33,6 @@ from kernels.runtime.numba_kernels import numba_program
 from kernels.runtime.plan import Plan, time_plans
 from kernels.runtime.program import KernelFunction, Program, cuda_program
 from kernels.runtime.record import ArraySpec, record
-from kernels.runtime.signature import Parameter
 from kernels.runtime.timing import Timing
 
 __all__ = [

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from emulator import LaunchError
+from emulator.signature import Parameter
 from kernels.runtime.errors import ArgumentError
 from kernels.runtime.program import KernelFunction
-from kernels.runtime.signature import Parameter
 
 Shape = tuple[int, ...]
 

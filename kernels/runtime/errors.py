@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from emulator.errors import CompileError
+
+__all__ = [
+    "ArgumentError",
+    "CompileError",
+    "DeviceError",
+    "PlanError",
+    "RecordingError",
+    "RuntimeFault",
+    "UnknownKernel",
+]
+
 
 class RuntimeFault(Exception):
     """Base of the errors below. A notebook shows the message alone, without our traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
-
-
-class CompileError(RuntimeFault):
-    """The compiler refused the source; the message is the compiler's, with the source's lines."""
 
 
 class ArgumentError(RuntimeFault, TypeError):

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 import emulator
-from kernels.runtime.cubin import kernel_resources
+from emulator.cubin import kernel_resources
+from emulator.signature import Parameter
 from kernels.runtime.errors import ArgumentError, CompileError
 from kernels.runtime.program import DEFAULT_ARCH, KernelFunction, Program
-from kernels.runtime.signature import Parameter
 
 NumbaTypes = tuple[Any, ...]
 

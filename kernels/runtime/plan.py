@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from emulator import Report
+from emulator.signature import Parameter
 from kernels.runtime.device import Device
 from kernels.runtime.errors import PlanError
 from kernels.runtime.program import KernelFunction, Program
-from kernels.runtime.signature import Parameter
 from kernels.runtime.timing import Timing
 
 Dim3 = tuple[int, int, int]

@@ -12,9 +12,9 @@ import ml_dtypes
 import numpy as np
 
 from emulator import EmulatorError
+from emulator.signature import Parameter
 from kernels.runtime.errors import PlanError, RuntimeFault
 from kernels.runtime.plan import Buffer, Code, Number, Plan, PlannedLaunch, View
-from kernels.runtime.signature import Parameter
 
 MAGIC = b"coalesce plan 1\n"
 MAX_BYTES = 512 << 20

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import difflib
 import functools
-import json
-import re
-from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import emulator
-from emulator.cache import cached, digest
-from kernels.runtime import nvrtc
-from kernels.runtime.cubin import Resources, kernel_resources
+from emulator.cubin import Resources, kernel_resources
+from emulator.nvrtc import Recipe
+from emulator.signature import Parameter, parameters_of, plain_name
 from kernels.runtime.errors import CompileError, UnknownKernel
-from kernels.runtime.signature import Parameter, parameters_of, plain_name
 
 DEFAULT_ARCH = "sm_90"
 IN_MEMORY = "kernel.cu"  # the file name of a source that is not a file
@@ -125,45 +121,6 @@ class KernelFunction:
     def __repr__(self) -> str:
         shown = ", ".join(f"{p.ctype} {p.name}" for p in self.parameters)
         return f"{plain_name(self.name)}({shown})"
-
-
-class Recipe:
-    """How a CUDA C++ program is compiled: enough to do it again for another chip."""
-
-    def __init__(
-        self, source: str, name: str, options: tuple[str, ...], folder: Path | None
-    ) -> None:
-        self.source, self.name, self.options, self.folder = source, name, options, folder
-
-    def compile(self, arch: str) -> nvrtc.Compiled:
-        """Compile, or take from the cache."""
-        headers = b"".join(_headers(self.source, self.folder, set()))
-        key = digest(
-            repr(nvrtc.version()).encode(), arch.encode(), self.name.encode(),
-            repr(self.options).encode(), self.source.encode(), headers,
-        )  # fmt: skip
-
-        def make() -> bytes:
-            done = nvrtc.compile_cuda(self.source, self.name, arch, self.options, self.folder)
-            return json.dumps({"ptx": done.ptx, "cubin": b64encode(done.cubin).decode()}).encode()
-
-        stored = json.loads(cached("programs", key, make))
-        return nvrtc.Compiled(stored["ptx"], b64decode(stored["cubin"]))
-
-
-def _headers(source: str, folder: Path | None, seen: set[Path]) -> list[bytes]:
-    """The contents of ``#include "..."`` files beside the source, and of theirs."""
-    if folder is None:
-        return []
-    found: list[bytes] = []
-    for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', source, re.MULTILINE):
-        path = (folder / name).resolve()
-        if path.is_file() and path not in seen:
-            seen.add(path)
-            text = path.read_bytes()
-            found += [name.encode(), text]
-            found += _headers(text.decode(errors="replace"), path.parent, seen)
-    return found
 
 
 def cuda_program(

@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import struct
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cuda.bindings import nvrtc
 
 from emulator import Allocation, DeviceMemory, Module, Report, launch
+from emulator.nvrtc import compile_cuda
 
 FILE = "kernel.cu"
-
-
-def _check(result: Any, program: Any = None) -> Any:
-    status, *rest = result
-    if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        size = nvrtc.nvrtcGetProgramLogSize(program)[1] if program else 0
-        log = b" " * size
-        if program:
-            nvrtc.nvrtcGetProgramLog(program, log)
-        raise RuntimeError(f"{status}: {log.decode()}")
-    return rest[0] if rest else None
-
-
-def _include_folders() -> list[Path]:
-    spec = importlib.util.find_spec("nvidia")
-    assert spec is not None and spec.submodule_search_locations
-    folders = [f for root in spec.submodule_search_locations for f in Path(root).glob("*/include")]
-    return folders + [f / "cccl" for f in folders if (f / "cccl").exists()]
 
 
 @functools.cache
 def compile_ptx(source: str) -> str:
     """CUDA C++ to PTX for an H100."""
-    program = _check(nvrtc.nvrtcCreateProgram(source.encode(), FILE.encode(), 0, [], []))
-    options = ["-arch=compute_90", "-std=c++17", "-lineinfo", "-default-device"]
-    options += [f"-I{folder}" for folder in _include_folders()]
-    encoded = [option.encode() for option in options]
-    _check(nvrtc.nvrtcCompileProgram(program, len(encoded), encoded), program)
-    text = b" " * _check(nvrtc.nvrtcGetPTXSize(program))
-    _check(nvrtc.nvrtcGetPTX(program, text))
-    return text.rstrip(b"\0 ").decode()
+    return compile_cuda(source, FILE, "compute_90").ptx
 
 
 class Card:

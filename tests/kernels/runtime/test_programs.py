@@ -9,6 +9,7 @@ import pytest
 from numba import cuda as numba_cuda
 from numba import float32
 
+from emulator import nvrtc as compiler
 from kernels.runtime import (
     ArgumentError,
     CompileError,
@@ -17,7 +18,6 @@ from kernels.runtime import (
     cuda_program,
     numba_program,
 )
-from kernels.runtime import nvrtc as compiler
 
 SCALE = r"""
 extern "C" __global__ void scale(const float* __restrict__ x, float* y, float a, int n) {

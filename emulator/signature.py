@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-import emulator
+from emulator import module
 
 SCALARS: dict[str, npt.DTypeLike] = {
     "bool": np.bool_,
@@ -54,7 +54,7 @@ class Parameter:
     numba_ndim: int | None = None  # axes of an array that Numba passes as its fields
 
 
-def parameters_of(kernel: emulator.Kernel, source: str) -> tuple[Parameter, ...]:
+def parameters_of(kernel: module.Kernel, source: str) -> tuple[Parameter, ...]:
     """The parameters of a kernel as ``source`` declares it, laid out as its PTX says."""
     declared = _declaration(source, plain_name(kernel.name))
     if declared is None or len(declared) != len(kernel.parameters):
@@ -74,7 +74,7 @@ def plain_name(mangled: str) -> str:
     return rest[:length] if len(rest) >= length else mangled
 
 
-def _parameter(text: str, raw: emulator.Parameter, number: int) -> Parameter:
+def _parameter(text: str, raw: module.Parameter, number: int) -> Parameter:
     ctype, name = _split(text)
     dtype, is_array, alignment = _type(ctype)
     scalar_fits = is_array or dtype is None or dtype.itemsize == raw.nbytes
