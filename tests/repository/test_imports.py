@@ -61,7 +61,7 @@ def test_a_package_imports_only_what_is_on_its_left(repository: Path, package: s
     assert not wrong
 
 
-def test_the_emulator_needs_numpy_its_compilers_and_the_cuda_bindings_alone(
+def test_the_emulator_needs_numpy_compilers_and_bindings_alone(
     repository: Path,
 ) -> None:
     own = {"emulator", "numpy", "ml_dtypes", "llvmlite", "numba", "cuda"}
