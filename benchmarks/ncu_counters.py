@@ -8,13 +8,8 @@ Clocks are left alone (``--clock-control none``): counts do not depend on them.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import io
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.counter_cases import CounterCase, counter_cases
+from benchmarks.ncu import available, find_ncu, number, profile, rows, version
 from benchmarks.origin import RESULTS, gpu_origin, write
 from kernels.coalescing import BY_NAME, place
 from kernels.coalescing.catalogue import Placed
@@ -29,7 +25,6 @@ from kernels.coalescing.launches import Launch
 from kernels.runtime import open_device
 
 MODULE = "benchmarks.ncu_counters"
-ROOT = Path(__file__).resolve().parent.parent
 DIRECTIONS = ("ld", "st")
 REQUIRED = (
     *(f"l1tex__t_requests_pipe_lsu_mem_global_op_{d}.sum" for d in DIRECTIONS),
@@ -49,18 +44,6 @@ OPTIONAL = (
     "lts__t_sectors_op_read.sum",
     "lts__t_sectors_op_write.sum",
 )
-FOLDERS = ("/opt/nvidia/nsight-compute/*/ncu", "/usr/local/cuda/bin/ncu",
-           "/usr/local/cuda*/nsight-compute*/ncu")  # fmt: skip
-
-
-def find_ncu() -> str:
-    """Nsight Compute's command line. Raises SystemExit when there is none."""
-    if (found := shutil.which("ncu")) is not None:
-        return found
-    for pattern in FOLDERS:
-        if installed := sorted(Path("/").glob(pattern[1:])):
-            return str(installed[-1])
-    raise SystemExit("Nsight Compute (ncu) is not installed: not in PATH, nor in " + str(FOLDERS))
 
 
 def placed_cases(device: Any) -> list[tuple[CounterCase, Placed, Launch]]:
@@ -98,46 +81,6 @@ def replay() -> None:
         driver(cu.cuProfilerStop())
         if fault := placed.wrong(device):
             print(fault, file=sys.stderr)
-
-
-def available(ncu: str) -> list[str]:
-    """Base names of the metrics that this chip has."""
-    done = subprocess.run([ncu, "--query-metrics"], capture_output=True, text=True, check=False)
-    return [line.split()[0] for line in done.stdout.splitlines() if "__" in line.partition(" ")[0]]
-
-
-def profile(ncu: str, metrics: Sequence[str]) -> tuple[str, str]:
-    """ncu's table over the replay, and what it said besides."""
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "ncu.csv"
-        done = subprocess.run(
-            [ncu, "--csv", "--page", "raw", "--print-units", "base", "--metrics", ",".join(metrics),
-             "--clock-control", "none", "--profile-from-start", "off", "--log-file", str(log),
-             sys.executable, "-m", MODULE, "--replay"],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        table = log.read_text() if log.exists() else ""
-        return table, f"exit status {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
-
-
-def rows(table: str) -> list[dict[str, str]]:
-    """One row a launch, in order, from ncu's CSV with its messages round it."""
-    lines = table.splitlines()
-    starts = [number for number, line in enumerate(lines) if line.startswith('"ID"')]
-    if not starts:
-        return []
-    body = [line for line in lines[starts[0] :] if line.startswith('"')]
-    # the second line holds units, and no ID
-    found = [row for row in csv.DictReader(io.StringIO("\n".join(body))) if row["ID"]]
-    return sorted(found, key=lambda row: int(row["ID"]))
-
-
-def number(text: str) -> float | None:
-    """A metric's value; None where ncu has none."""
-    try:
-        return float(text.replace(",", ""))
-    except ValueError:
-        return None
 
 
 def recorded(table: str, metrics: Sequence[str]) -> list[dict[str, Any]]:
@@ -182,7 +125,7 @@ def main() -> int:
     # some versions refuse a name they do not know, some leave its column empty
     for optional in (list(OPTIONAL), there, []):
         metrics = [*REQUIRED, *optional]
-        table, said = profile(ncu, metrics)
+        table, said = profile(ncu, metrics, MODULE)
         if rows(table):
             break
         print(f"no table from ncu with {len(metrics)} metrics: {table[-500:]} {said[-500:]}")
@@ -190,11 +133,10 @@ def main() -> int:
         print(f"ncu gave no table: {said}\n{table[-4000:]}")
         return 1
     launches = recorded(table, metrics)
-    version = subprocess.run([ncu, "--version"], capture_output=True, text=True, check=False)
     device: Any = open_device("cuda")
     record = {
         "origin": gpu_origin(MODULE, device),
-        "ncu": version.stdout.strip().splitlines()[-1],
+        "ncu": version(ncu),
         "metrics": metrics,
         "not_on_this_chip": [m for m in (*REQUIRED, *OPTIONAL) if m.split(".")[0] not in known],
         "global_memory_metrics": sorted(n for n in known if "global" in n),
