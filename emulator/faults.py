@@ -14,7 +14,7 @@ from emulator.native.layout import (
     TRAP,
     UNSUPPORTED,
 )
-from emulator.ptx import Instruction
+from emulator.ptx import Instruction, Symbol
 from emulator.report import Dim3, Finding
 from emulator.running import Launch, Slot
 
@@ -27,19 +27,45 @@ def raise_fault(launch: Launch) -> NoReturn:
     context = launch.context
     inst = launch.kernel.instructions[context.fault_site]
     source = launch.kernel.module.source_line(inst)
+    if context.fault_kind == UNSUPPORTED and inst.opcode == "call":
+        raise UnsupportedInstruction(
+            f"kernel {launch.kernel.name!r} called {_callee(inst)}, which this module declares and "
+            "does not hold, and which the software GPU does not have: link it in, or call "
+            f"something else (PTX line {inst.ptx_line}{_at(source)})"
+        )
     if context.fault_kind == UNSUPPORTED:
         raise UnsupportedInstruction(
             f"kernel {launch.kernel.name!r} executed an instruction that the software GPU does not "
             f"have yet: {inst.text} (PTX line {inst.ptx_line}{_at(source)})"
         )
-    slot, index = _find_warp(launch, context.fault_warp)
-    block: Dim3 = tuple(slot.state.ctaid)
-    thread = thread_of(launch, index, context.fault_lane)
     kind, what = _describe(launch, inst)
+    raise fault_at(
+        launch, inst, context.fault_warp, context.fault_lane, kind, what,
+        address=context.fault_address, nbytes=context.fault_bytes,
+    )  # fmt: skip
+
+
+def fault_at(
+    launch: Launch,
+    inst: Instruction,
+    warp: int,
+    lane: int,
+    kind: str,
+    what: str,
+    *,
+    address: int = 0,
+    nbytes: int = 0,
+    check: str = "memcheck",
+) -> DeviceFault:
+    """The error for what one lane of the warp at ``warp`` (its host address) did at ``inst``."""
+    source = launch.kernel.module.source_line(inst)
+    slot, index = _find_warp(launch, warp)
+    block: Dim3 = tuple(slot.state.ctaid)
+    thread = thread_of(launch, index, lane)
     who = f"kernel {launch.kernel.name!r}{_at(source)}, block {block}, thread {thread}"
     line = f"\n    {source.line}: {source.text.strip()}" if source and source.text.strip() else ""
     finding = Finding(
-        check="memcheck",
+        check=check,
         kind=kind,
         kernel=launch.kernel.name,
         file=source.file if source else "",
@@ -47,11 +73,16 @@ def raise_fault(launch: Launch) -> NoReturn:
         source_text=source.text.strip() if source else "",
         block=block,
         thread=thread,
-        address=context.fault_address,
-        nbytes=context.fault_bytes,
+        address=address,
+        nbytes=nbytes,
         message=f"{kind} in {who}: {what}{line}",
     )
-    raise DeviceFault(finding)
+    return DeviceFault(finding)
+
+
+def _callee(inst: Instruction) -> str:
+    target = inst.operands[0]
+    return repr(target.name) if isinstance(target, Symbol) else inst.text
 
 
 def _at(source: SourceLine | None) -> str:
@@ -64,7 +95,8 @@ def _describe(launch: Launch, inst: Instruction) -> tuple[str, str]:
     access = "write" if context.fault_store else "read"
     size, address = context.fault_bytes, context.fault_address
     if context.fault_kind == TRAP:
-        return "trap", "the kernel executed a trap"
+        what = "breakpoint, and there is no debugger" if inst.opcode == "brkpt" else "trap"
+        return "trap", f"the kernel executed a {what}"
     space = _window(inst)
     if context.fault_kind == MISALIGNED:
         where = f"{space} offset {address}" if space else f"address {address:#x}"

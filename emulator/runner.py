@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
 from emulator.deadlock import raise_deadlock, where_warps_are
 from emulator.errors import LaunchTimeout
 from emulator.faults import raise_fault
+from emulator.hostcalls import HostCalls
 from emulator.memory import Allocation
 from emulator.native import jit
 from emulator.native.layout import (
@@ -58,7 +60,12 @@ class Runner:
         self.kinds: dict[int, int] = {block.address: CONSTANT}
         self.regions_version = -1
         self.regions: ctypes.Array[Region] = (Region * 1)()
+        self.started = 0.0
+        self.timeout_s: float | None = None
+        self.progress = "no blocks had finished"
         self.max_resident = resident_blocks(launch, registers)
+        self.host_calls = HostCalls(launch, self._stop_when_late)
+        self.context.host_call = self.host_calls.address
         machine = jit.machine()
         self.run_blocks = jit.RunBlocks(machine.routines["coalesce_run_blocks"])
         self.step_block = jit.StepBlock(machine.routines["coalesce_step_block"])
@@ -69,7 +76,8 @@ class Runner:
         return allocation
 
     def run(self, timeout_s: float | None) -> None:
-        started = time.monotonic()
+        self.started = time.monotonic()
+        self.timeout_s = timeout_s
         x, y, z = self.launch.grid
         total = x * y * z
         following = ctypes.c_uint64(0)
@@ -96,16 +104,23 @@ class Runner:
                 if not self._goes_on(status):
                     waiting.remove(slot)
                     idle.append(slot)
-            unfinished = following.value < total or waiting
-            if unfinished and timeout_s is not None and time.monotonic() - started > timeout_s:
-                raise LaunchTimeout(
-                    f"{self.launch.kernel.name} was stopped after {timeout_s:g} s: "
-                    f"{following.value - len(waiting)} of {total} blocks had finished. "
-                    + where_warps_are(self.launch, waiting)
-                )
+            self.progress = f"{following.value - len(waiting)} of {total} blocks had finished"
+            if following.value < total or waiting:
+                self._stop_when_late(waiting)
+
+    def _stop_when_late(self, waiting: Sequence[Slot] | None = None) -> None:
+        """Raise :class:`LaunchTimeout` when the launch has had its time."""
+        if self.timeout_s is None or time.monotonic() - self.started <= self.timeout_s:
+            return
+        slots = self.launch.slots if waiting is None else list(waiting)
+        raise LaunchTimeout(
+            f"{self.launch.kernel.name} was stopped after {self.timeout_s:g} s: {self.progress}. "
+            + where_warps_are(self.launch, slots)
+        )
 
     def _goes_on(self, status: int) -> bool:
         if status == FAULT:
+            self.host_calls.raise_error()
             raise_fault(self.launch)
         if status == STUCK:
             raise_deadlock(self.launch)

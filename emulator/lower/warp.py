@@ -68,18 +68,29 @@ class Frame:
             for variable in (*function_.parameters, *function_.returns):
                 self.parameters[function_.name, variable.name] = at_byte
                 at_byte += -(-max(variable.nbytes, 8) * LANES // 64) * 64
+        self.nbytes = at_byte
         for function_ in functions:
             self._alias_arguments(function_, by_name)
-        self.nbytes = at_byte
+
+    def _place_actuals(self, function: Function, actuals: list[str]) -> None:
+        """Room for what a caller hands to a function that is not PTX."""
+        for name in actuals:
+            if name in function.variables:
+                self.parameters[function.name, name] = self.nbytes
+                nbytes = max(function.variables[name].nbytes, 8)
+                self.nbytes += -(-nbytes * LANES // 64) * 64
 
     def _alias_arguments(self, function: Function, by_name: dict[str, Function]) -> None:
         """A caller's ``param`` variables are the callee's own: arguments need no copying."""
         for inst in function.instructions:
             target = inst.operands[0] if inst.opcode == "call" else None
-            if not isinstance(target, Symbol) or target.name not in by_name:
+            if not isinstance(target, Symbol):
+                continue
+            actuals = [a.name for a in inst.arguments if isinstance(a, Symbol)] + [*inst.returns]
+            if target.name not in by_name:
+                self._place_actuals(function, actuals)
                 continue
             callee = by_name[target.name]
-            actuals = [a.name for a in inst.arguments if isinstance(a, Symbol)] + [*inst.returns]
             formals = [*callee.parameters, *callee.returns]
             sizes = [function.variables[a].nbytes for a in actuals if a in function.variables]
             fits = len(actuals) == len(formals) == len(inst.arguments) + len(inst.returns)

@@ -68,6 +68,8 @@ class Context(ctypes.Structure):
         ("fault_store", u32),
         ("fault_address", u64),
         ("fault_warp", u64),
+        # calls
+        ("host_call", u64),  # i32 (Context*, Warp*, i64 lanes, i64 site): Python's side of calls
     ]
 
 
