@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emulator import counters as counting
 from emulator.arch import H100, Arch
+from emulator.counting import collect
 from emulator.errors import LaunchError
 from emulator.memory import Allocation, DeviceMemory
 from emulator.model import modelled_time
@@ -66,7 +66,7 @@ def launch(
         run_.run(timeout_s)
         if not counters:
             return Report(kernel.name, grid, block, shared_bytes, f"emulated {arch.name}")
-        report = counting.report(run)
+        report = collect.report(run)
         return modelled_time(report, run, registers)
     finally:
         for allocation in temporary:

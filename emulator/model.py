@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
-from emulator import counters
 from emulator.cfg import read_registers, written_registers
+from emulator.counting import metrics
 from emulator.native.layout import GLOBAL
 from emulator.report import Report
 from emulator.running import Launch, blocks_per_sm
@@ -31,7 +31,7 @@ def modelled_time(report: Report, launch: Launch, registers: int | None) -> Repo
     x, y, z = launch.grid
     resident, _ = blocks_per_sm(launch, registers)
     busy_sms = min(x * y * z, arch.sm_count)
-    moved = sum(report.counters[counters.sectors(d)] for d in ("ld", "st")) * SECTOR_BYTES
+    moved = sum(report.counters[metrics.sectors(d)] for d in ("ld", "st")) * SECTOR_BYTES
     bandwidth = arch.dram_bytes_per_s * arch.dram_efficiency
     latency_s = arch.dram_latency_cycles / arch.clock_hz
     warps_at_once = min(x * y * z, resident * arch.sm_count) * launch.context.warps
@@ -39,7 +39,7 @@ def modelled_time(report: Report, launch: Launch, registers: int | None) -> Repo
         "dram": _compulsory_bytes(launch) / bandwidth * 1e6,
         "latency": _waits_for_memory(launch) * latency_s / warps_at_once * 1e6,
         "l2": moved / (arch.l2_bytes_per_clock * arch.clock_hz) * 1e6,
-        "issue": report.counters[counters.INSTRUCTIONS]
+        "issue": report.counters[metrics.INSTRUCTIONS]
         / (busy_sms * arch.schedulers_per_sm * arch.clock_hz)
         * 1e6,
     }

@@ -55,6 +55,7 @@ class Report:
     time_kind: str | None = None  # "modelled" or "measured"
     bounds: Mapping[str, float] = field(default_factory=dict)  # microseconds, by bound
     notes: tuple[str, ...] = ()  # what is approximate, and why
+    approximate: frozenset[str] = frozenset()  # counters that an H100's may differ from
 
     def __str__(self) -> str:
         """The report for a terminal: time, counters, and the lines that touch global memory."""

@@ -13,6 +13,7 @@ from emulator.native.layout import (
     AVOID_BIT,
     BARRIER,
     BARRIER_BIT,
+    COUNTERS,
     DONE,
     EXITED,
     FAULT,
@@ -20,15 +21,17 @@ from emulator.native.layout import (
     UNSUPPORTED,
     YIELD,
     Context,
+    Site,
     Warp,
     at,
     field,
+    i1,
     i32,
     i64,
     load,
     pointer,
 )
-from emulator.ptx import Function
+from emulator.ptx import Function, Instruction
 
 lanes32 = ir.VectorType(i32, LANES)
 KERNEL_SYMBOL = "coalesce_kernel"
@@ -73,6 +76,7 @@ class _KernelLowering:
         self.sites = sites
         self.dispatch = function.append_basic_block("dispatch")
         self.yield_ = function.append_basic_block("yield")
+        self.counting: ir.Value = ir.Constant(i1, 0)
         lower.fault_block = function.append_basic_block("fault")
         self.targets = [function.append_basic_block(f"B{b.number}") for b in graph.blocks]
 
@@ -80,6 +84,9 @@ class _KernelLowering:
         builder = self.builder
         slice_ = load(builder, field(builder, self.lower.context, Context, "slice"), i32)
         builder.store(slice_, self.lower.fuel_at)
+        watched = load(builder, field(builder, self.lower.context, Context, "observe"), i32)
+        counted = builder.and_(watched, ir.Constant(i32, COUNTERS))
+        self.counting = builder.icmp_unsigned("!=", counted, ir.Constant(i32, 0))
         builder.branch(self.dispatch)
         self.lower_dispatch()
         builder.position_at_end(self.yield_)
@@ -180,6 +187,7 @@ class _KernelLowering:
         for offset, inst in enumerate(body):
             lower.site_index = self.sites[block.function.name, block.first + offset]
             handler = HANDLERS.get(inst.opcode)
+            self.count_predicated(inst)
             try:
                 if handler is None:
                     raise NotLowered(inst.opcode)
@@ -208,6 +216,19 @@ class _KernelLowering:
         lanes = builder.zext(count_lanes(builder, lower.mask()), i64)
         step = builder.insert_element(ir.Constant(pair, [1, 0]), lanes, ir.Constant(i32, 1))
         builder.store(builder.add(load(builder, where, pair, 16), step), where, align=16)
+
+    def count_predicated(self, inst: Instruction) -> None:
+        """Under counters, an instruction with a predicate counts the lanes for which it holds."""
+        if inst.predicate is None:
+            return
+        builder, lower = self.builder, self.lower
+        active = lower.active(inst)
+        with builder.if_then(self.counting, likely=False):
+            lanes = builder.zext(count_lanes(builder, active), i64)
+            some = builder.zext(builder.icmp_unsigned("!=", active, ir.Constant(i32, 0)), i64)
+            for name, amount in (("executed", some), ("executed_lanes", lanes)):
+                where = field(builder, lower.site(), Site, name)
+                builder.store(builder.add(load(builder, where, i64), amount), where)
 
     def lower_terminator(self, block: Block) -> None:
         builder, lower = self.builder, self.lower
@@ -270,6 +291,9 @@ class _KernelLowering:
         builder.position_at_end(none_go)
         self.jump(block, block.falls_to)
         builder.position_at_end(split)
+        parted = field(builder, lower.site(), Site, "divergent")
+        one = ir.Constant(i64, 1)
+        builder.store(builder.add(load(builder, parted, i64), one), parted)
         if block.jumps_to.number <= block.number:
             self.spend_on_split(block, taken)
         where_taken = ir.Constant(lanes32, [block.jumps_to.number] * LANES)

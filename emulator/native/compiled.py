@@ -26,7 +26,7 @@ from llvmlite import ir
 from emulator.cache import cached, digest
 
 # Modules of routines, below ``emulator``.
-FILES: tuple[str, ...] = ("watch.observe", "watch.wavefronts")
+FILES: tuple[str, ...] = ("watch.observe", "watch.wavefronts", "watch.local")
 
 PREFIX = "coalesce_"
 LLVM_TYPES = {
@@ -117,6 +117,28 @@ def accessors(kind: str) -> tuple[Any, Any]:
 
 
 _made: dict[str, tuple[Any, Any]] = {}
+
+
+def stack(nbytes: int) -> Any:
+    """``address()`` of ``nbytes`` on the stack of the routine that calls it; not cleared.
+
+    >>> scratch = stack(256)
+    """
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def address(_: Any) -> Any:
+        def generate(__: Any, builder: Any, ___: Any, ____: Any) -> Any:
+            kind = ir.ArrayType(ir.IntType(8), nbytes)
+            with builder.goto_entry_block():
+                place = builder.alloca(kind)
+            place.align = 64
+            return builder.ptrtoint(place, ir.IntType(64))
+
+        return types.int64(), generate
+
+    return address
 
 
 def compiled_routines() -> tuple[bytes, tuple[str, ...]]:

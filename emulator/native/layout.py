@@ -74,7 +74,7 @@ class Context(ctypes.Structure):
 
 
 class Site(ctypes.Structure):
-    """One memory instruction: the region it last touched, and its counters."""
+    """One instruction: the region of memory it last touched, and its counters."""
 
     _fields_ = [
         ("low", u64),
@@ -88,11 +88,22 @@ class Site(ctypes.Structure):
         ("counted_bytes", u64),  # a lane's, as the counters see it; 0: merged into another access
         ("wavefronts", u64),
         ("ideal_wavefronts", u64),
-        ("spare", u64 * 5),
+        # counters: generic addresses may lead one instruction to several spaces
+        ("shared_requests", u64),
+        ("shared_bytes", u64),
+        ("local_requests", u64),
+        ("local_sectors", u64),
+        ("local_bytes", u64),
+        ("executed", u64),  # warps with a lane for which the predicate held, where there is one
+        ("executed_lanes", u64),  # those lanes
+        ("divergent", u64),  # warps whose lanes parted at this branch
+        ("l1_hits", u64),  # sectors
+        ("l2_hits", u64),
+        ("spare", u64 * 11),
     ]
 
 
-SITE_BYTES = 128
+SITE_BYTES = 256
 assert ctypes.sizeof(Site) == SITE_BYTES  # a site's number is found by a shift
 
 

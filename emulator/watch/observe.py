@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from emulator.native.compiled import accessors, routine
-from emulator.native.layout import COUNTERS, SHARED, Context, offset
+from emulator.native.layout import COUNTERS, LOCAL, SHARED, Context, offset
+from emulator.watch.local import count_local
 from emulator.watch.wavefronts import count_wavefronts
 
 read_u32, _ = accessors("uint32")
@@ -17,5 +18,8 @@ def observe_access(
 ) -> None:
     """One access of a warp, checked and about to happen. ``space`` is a kind of region."""
     watching = read_u32(context + OBSERVE_AT)
-    if watching & COUNTERS and space == SHARED:
-        count_wavefronts(warp, site, mask, nbytes, base)
+    if watching & COUNTERS:
+        if space == SHARED:
+            count_wavefronts(warp, site, mask, nbytes, base)
+        elif space == LOCAL:
+            count_local(context, warp, site, mask, nbytes, base)

@@ -1,0 +1,179 @@
+"""Counters of a finished launch, in total and by source line.
+
+Requests, sectors, wavefronts and bytes are counted as the hardware's L1 counts them. What is
+counted as instructions are PTX instructions: machine code has other, usually fewer, ones.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from emulator.cfg import Block, read_registers
+from emulator.counting import metrics
+from emulator.counting.opcodes import work_of
+from emulator.native.layout import GLOBAL, Site
+from emulator.ptx import Instruction, Register
+from emulator.report import LineReport, Report
+from emulator.running import Launch
+
+Counts = dict[str, float]
+
+DIRECTIONS = {"ld": "ld", "ldu": "ld", "st": "st", "atom": "atom", "red": "red", "cp": "ldgsts",
+              "ldmatrix": "ld", "stmatrix": "st"}  # fmt: skip
+BY_INSTRUCTION = (
+    "Instruction counts are of PTX instructions; the machine code that ptxas makes of them has "
+    "other, usually fewer, ones."
+)
+EXPANDED = "Divisions, roots and the like count as one instruction; machine code does them in many."
+APPROXIMATE = frozenset(
+    {metrics.INSTRUCTIONS, metrics.THREAD_INSTRUCTIONS, metrics.PREDICATED_ON,
+     metrics.THREADS_AN_INSTRUCTION, metrics.PREDICATED_ON_RATIO, metrics.BRANCH_INSTRUCTIONS,
+     metrics.BRANCH_TARGETS, metrics.UNIFORM_TARGETS, metrics.DIVERGENT_TARGETS,
+     metrics.BRANCH_EFFICIENCY}
+    | {metrics.pipe(name) for name in metrics.PIPES}
+    | {metrics.thread_operations(name) for name in metrics.CLASSES}
+)  # fmt: skip
+
+
+def report(launch: Launch) -> Report:
+    """All counters of a finished launch; the time is added by the model."""
+    kernel = launch.kernel
+    lines: dict[tuple[str, int], Counts] = defaultdict(lambda: defaultdict(float))
+    texts: dict[tuple[str, int], str] = {}
+    total: Counts = defaultdict(float)
+    expanded = False
+    unread = _unread_results(launch)
+    for block, (warps, lanes) in zip(kernel.graph.blocks, launch.block_counts, strict=False):
+        for offset, inst in enumerate(block.body):
+            place = kernel.module.source_line(inst)
+            key = (place.file, place.line) if place else ("", 0)
+            texts.setdefault(key, place.text.rstrip() if place else "")
+            site = launch.sites[kernel.sites[block.function.name, block.first + offset]]
+            added = instruction_counts(inst, block, site, float(warps), float(lanes))
+            added |= memory_counts(direction_of(inst, unread), site)
+            expanded |= bool(warps) and work_of(inst).expands
+            for name, amount in added.items():
+                lines[key][name] += amount
+                total[name] += amount
+    for name in metrics.METRICS:
+        if not name.endswith((".ratio", ".pct")):
+            total.setdefault(name, 0.0)
+    approximate = APPROXIMATE
+    if expanded:
+        approximate |= {metrics.thread_operations(name) for name in metrics.FLOATING}
+    return Report(
+        kernel=kernel.name,
+        grid=launch.grid,
+        block=launch.block,
+        shared_bytes=launch.dynamic_shared_bytes,
+        device=f"emulated {launch.arch.name}",
+        counters=with_ratios(total),
+        lines=tuple(
+            LineReport(file, line, texts[file, line], with_ratios(found))
+            for (file, line), found in sorted(lines.items())
+            if line
+        ),
+        notes=(BY_INSTRUCTION, EXPANDED) if expanded else (BY_INSTRUCTION,),
+        approximate=approximate,
+    )
+
+
+def instruction_counts(
+    inst: Instruction, block: Block, site: Site, warps: float, lanes: float
+) -> Counts:
+    """What an instruction adds by being executed by ``warps`` warps with ``lanes`` lanes."""
+    added = {metrics.INSTRUCTIONS: warps, metrics.THREAD_INSTRUCTIONS: lanes}
+    work = work_of(inst)
+    counted = inst.predicate is not None and inst is not block.terminator
+    active_warps = float(site.executed) if counted else warps
+    active = float(site.executed_lanes) if counted else lanes
+    added[metrics.PREDICATED_ON] = active
+    added[metrics.pipe(work.pipe)] = warps
+    added[metrics.thread_operations(work.class_)] = active
+    if work.floating:
+        added[metrics.thread_operations(work.floating)] = active * work.times
+    if work.tensor_path:
+        path = metrics.tensor_operations(work.tensor_path)
+        added[path] = active_warps * work.tensor_operations
+    if inst.opcode in ("bra", "brx"):
+        added[metrics.BRANCH_INSTRUCTIONS] = warps
+        added[metrics.DIVERGENT_TARGETS] = float(site.divergent)
+        added[metrics.UNIFORM_TARGETS] = warps - float(site.divergent)
+        added[metrics.BRANCH_TARGETS] = warps
+    return added
+
+
+def direction_of(inst: Instruction, unread: set[int]) -> str:
+    """What a memory instruction does, as counters name it; "" for any other."""
+    direction = DIRECTIONS.get(inst.opcode, "")
+    if inst.opcode == "wmma":
+        direction = "ld" if inst.has("load") else "st" if inst.has("store") else ""
+    return "red" if direction == "atom" and id(inst) in unread else direction
+
+
+def memory_counts(direction: str, site: Site) -> Counts:
+    """What a memory instruction's accesses add, by the space that they went to."""
+    added: Counts = {}
+    if not direction:
+        return added
+    if site.requests and site.kind == GLOBAL:
+        added[metrics.requests(direction)] = float(site.requests)
+        added[metrics.sectors(direction)] = float(site.sectors)
+        added[metrics.bytes_asked(direction)] = float(site.bytes)
+    if site.local_requests:
+        added[metrics.requests(direction, "local")] = float(site.local_requests)
+        added[metrics.sectors(direction, "local")] = float(site.local_sectors)
+        added[metrics.bytes_asked(direction, "local")] = float(site.local_bytes)
+    if site.shared_requests:
+        direction = "st" if direction == "ldgsts" else direction
+        excessive = float(site.wavefronts) - float(site.ideal_wavefronts)
+        added[metrics.shared_instructions(direction)] = float(site.shared_requests)
+        added[metrics.shared_wavefronts(direction)] = float(site.wavefronts)
+        added[metrics.bank_conflicts(direction)] = excessive
+        added[metrics.bytes_asked(direction, "shared")] = float(site.shared_bytes)
+        added[metrics.SHARED_WAVEFRONTS] = float(site.wavefronts)
+        added[metrics.SHARED_IDEAL] = float(site.ideal_wavefronts)
+        added[metrics.SHARED_EXCESSIVE] = excessive
+    return added
+
+
+def _unread_results(launch: Launch) -> set[int]:
+    """Atomics (by identity) whose result nothing reads: ptxas makes reductions of them."""
+    read: set[tuple[str, str]] = set()
+    for block in launch.kernel.graph.blocks:
+        for inst in block.body:
+            own = inst.operands[0] if inst.opcode == "atom" and inst.predicate else None
+            for name in read_registers(inst):
+                if not (isinstance(own, Register) and own.name == name):
+                    read.add((block.function.name, name))
+    return {
+        id(inst)
+        for block in launch.kernel.graph.blocks
+        for inst in block.body
+        if inst.opcode == "atom"
+        and isinstance(inst.operands[0], Register)
+        and (block.function.name, inst.operands[0].name) not in read
+    }
+
+
+def with_ratios(found: Counts) -> Counts:
+    """Counts with what is derived from them."""
+    counters = dict(found)
+    for space in ("global", "local"):
+        for direction in metrics.DIRECTIONS:
+            asked = found.get(metrics.requests(direction, space))
+            if asked or (asked is not None and (space, direction) in ALWAYS):
+                ratio = found[metrics.sectors(direction, space)] / asked if asked else 0.0
+                counters[metrics.sectors_per_request(direction, space)] = ratio
+    executed = found.get(metrics.INSTRUCTIONS, 0.0)
+    for total, ratio_name in (
+        (metrics.THREAD_INSTRUCTIONS, metrics.THREADS_AN_INSTRUCTION),
+        (metrics.PREDICATED_ON, metrics.PREDICATED_ON_RATIO),
+    ):
+        counters[ratio_name] = found.get(total, 0.0) / executed if executed else 0.0
+    if targets := found.get(metrics.BRANCH_TARGETS):
+        counters[metrics.BRANCH_EFFICIENCY] = 100.0 * found[metrics.UNIFORM_TARGETS] / targets
+    return counters
+
+
+ALWAYS = {("global", "ld"), ("global", "st")}

@@ -1,0 +1,169 @@
+"""Names of counters: Nsight Compute's, and plain ones, in the sections of a report.
+
+Names are those that ``ncu --query-metrics`` gives on an H100, with ``.sum`` or another rollup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A counter: Nsight Compute's name, a plain one, and where a report shows it."""
+
+    name: str
+    plain: str
+    section: str
+
+
+MEMORY, SHARED, LOCAL = "Global memory", "Shared memory", "Local memory"
+INSTRUCTION_SECTION, BRANCHES, WORK = "Instructions", "Branches", "Arithmetic"
+SECTIONS = (MEMORY, SHARED, LOCAL, INSTRUCTION_SECTION, BRANCHES, WORK)
+
+INSTRUCTIONS = "smsp__inst_executed.sum"
+THREAD_INSTRUCTIONS = "smsp__thread_inst_executed.sum"
+PREDICATED_ON = "smsp__thread_inst_executed_pred_on.sum"
+THREADS_AN_INSTRUCTION = "smsp__thread_inst_executed_per_inst_executed.ratio"
+PREDICATED_ON_RATIO = "smsp__thread_inst_executed_pred_on_per_inst_executed.ratio"
+
+BRANCH_INSTRUCTIONS = "smsp__inst_executed_op_branch.sum"
+BRANCH_TARGETS = "smsp__sass_branch_targets.sum"
+DIVERGENT_TARGETS = "smsp__sass_branch_targets_threads_divergent.sum"
+UNIFORM_TARGETS = "smsp__sass_branch_targets_threads_uniform.sum"
+BRANCH_EFFICIENCY = "smsp__sass_average_branch_targets_threads_uniform.pct"
+
+SHARED_WAVEFRONTS = "memory_l1_wavefronts_shared"
+SHARED_IDEAL = "memory_l1_wavefronts_shared_ideal"
+SHARED_EXCESSIVE = "derived__memory_l1_wavefronts_shared_excessive"
+
+DIRECTIONS = {"ld": "loads", "st": "stores", "atom": "atomics", "red": "reductions",
+              "ldgsts": "asynchronous copies"}  # fmt: skip
+PLAIN_ONE = {"ld": "load", "st": "store", "atom": "atomic", "red": "reduction",
+             "ldgsts": "asynchronous copy"}  # fmt: skip
+GLOBAL_DIRECTIONS = ("ld", "st", "atom", "red", "ldgsts")
+SHARED_DIRECTIONS = ("ld", "st", "atom", "red")
+LOCAL_DIRECTIONS = ("ld", "st")
+PIPES = {
+    "alu": "integer and logic", "fma": "FP32 multiply and add, integer multiply",
+    "fp64": "FP64", "fp16": "FP16", "lsu": "load/store", "xu": "transcendental and conversion",
+    "tensor": "tensor", "cbu": "branches", "adu": "barriers", "uniform": "uniform",
+}  # fmt: skip
+FLOATING = {
+    "fadd": "FP32 additions", "fmul": "FP32 multiplications", "ffma": "FP32 fused multiply-adds",
+    "dadd": "FP64 additions", "dmul": "FP64 multiplications", "dfma": "FP64 fused multiply-adds",
+    "hadd": "FP16 additions", "hmul": "FP16 multiplications", "hfma": "FP16 fused multiply-adds",
+}  # fmt: skip
+CLASSES = {
+    "fp32": "FP32", "fp64": "FP64", "fp16": "FP16", "integer": "integer", "bit": "bit",
+    "conversion": "conversion", "control": "control", "memory": "memory",
+    "inter_thread_communication": "between threads", "misc": "other",
+}  # fmt: skip
+
+
+def requests(direction: str, space: str = "global") -> str:
+    """Warp-level requests to L1; ``direction`` is one of :data:`DIRECTIONS`."""
+    return f"l1tex__t_requests_pipe_lsu_mem_{space}_op_{direction}.sum"
+
+
+def sectors(direction: str, space: str = "global") -> str:
+    """32-byte sectors those requests touched."""
+    return f"l1tex__t_sectors_pipe_lsu_mem_{space}_op_{direction}.sum"
+
+
+def sectors_per_request(direction: str, space: str = "global") -> str:
+    """Sectors a request, on average."""
+    return f"l1tex__average_t_sectors_per_request_pipe_lsu_mem_{space}_op_{direction}.ratio"
+
+
+def bytes_asked(direction: str, space: str = "global") -> str:
+    """Bytes that active lanes asked for."""
+    return f"smsp__sass_data_bytes_mem_{space}_op_{direction}.sum"
+
+
+def shared_instructions(direction: str) -> str:
+    """Shared memory instructions that at least one lane took part in."""
+    return f"smsp__inst_executed_op_shared_{direction}.sum"
+
+
+def shared_wavefronts(direction: str) -> str:
+    """Passes over the banks of shared memory."""
+    return f"l1tex__data_pipe_lsu_wavefronts_mem_shared_op_{direction}.sum"
+
+
+def bank_conflicts(direction: str) -> str:
+    """Passes beyond those that the access would need without conflicts."""
+    return f"l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_{direction}.sum"
+
+
+def pipe(name: str) -> str:
+    """Warp instructions that a pipe executed; ``name`` is one of :data:`PIPES`."""
+    return f"smsp__inst_executed_pipe_{name}.sum"
+
+
+def thread_operations(name: str) -> str:
+    """Instructions by threads, predicated-off ones left out: of :data:`FLOATING`, :data:`CLASSES`.
+
+    A packed instruction on two halves counts twice.
+    """
+    return f"smsp__sass_thread_inst_executed_op_{name}_pred_on.sum"
+
+
+def tensor_operations(path: str) -> str:
+    """Tensor-core operations, a multiply-add as two; ``path`` is "fp16_dst_fp32", say."""
+    return f"sm__ops_path_tensor_src_{path}.sum"
+
+
+def _all() -> Iterator[Metric]:
+    for direction in GLOBAL_DIRECTIONS:
+        one = PLAIN_ONE[direction]
+        yield Metric(requests(direction), f"global {one} requests", MEMORY)
+        yield Metric(sectors(direction), f"global {one} sectors", MEMORY)
+        yield Metric(sectors_per_request(direction), f"sectors a global {one} request", MEMORY)
+        yield Metric(bytes_asked(direction), f"bytes asked by global {one}", MEMORY)
+    for direction in SHARED_DIRECTIONS:
+        one = PLAIN_ONE[direction]
+        yield Metric(shared_instructions(direction), f"shared {one} instructions", SHARED)
+        yield Metric(shared_wavefronts(direction), f"shared {one} wavefronts", SHARED)
+        yield Metric(bank_conflicts(direction), f"bank conflicts of shared {one}", SHARED)
+        yield Metric(bytes_asked(direction, "shared"), f"bytes asked by shared {one}", SHARED)
+    yield Metric(SHARED_WAVEFRONTS, "shared wavefronts", SHARED)
+    yield Metric(SHARED_IDEAL, "shared wavefronts without conflicts", SHARED)
+    yield Metric(SHARED_EXCESSIVE, "shared wavefronts that conflicts cost", SHARED)
+    for direction in LOCAL_DIRECTIONS:
+        one = PLAIN_ONE[direction]
+        yield Metric(requests(direction, "local"), f"local {one} requests", LOCAL)
+        yield Metric(sectors(direction, "local"), f"local {one} sectors", LOCAL)
+        yield Metric(sectors_per_request(direction, "local"), f"sectors a local {one}", LOCAL)
+        yield Metric(bytes_asked(direction, "local"), f"bytes asked by local {one}", LOCAL)
+    yield Metric(INSTRUCTIONS, "warp instructions", INSTRUCTION_SECTION)
+    yield Metric(THREAD_INSTRUCTIONS, "thread instructions", INSTRUCTION_SECTION)
+    yield Metric(PREDICATED_ON, "thread instructions not predicated off", INSTRUCTION_SECTION)
+    yield Metric(THREADS_AN_INSTRUCTION, "threads a warp instruction", INSTRUCTION_SECTION)
+    yield Metric(PREDICATED_ON_RATIO, "threads not predicated off", INSTRUCTION_SECTION)
+    for name, plain in PIPES.items():
+        yield Metric(pipe(name), f"warp instructions: {plain}", INSTRUCTION_SECTION)
+    yield Metric(BRANCH_INSTRUCTIONS, "branches", BRANCHES)
+    yield Metric(BRANCH_TARGETS, "branch targets", BRANCHES)
+    yield Metric(UNIFORM_TARGETS, "branches taken alike", BRANCHES)
+    yield Metric(DIVERGENT_TARGETS, "branches where lanes parted", BRANCHES)
+    yield Metric(BRANCH_EFFICIENCY, "branch efficiency, %", BRANCHES)
+    for name, plain in FLOATING.items():
+        yield Metric(thread_operations(name), plain, WORK)
+    for name, plain in CLASSES.items():
+        yield Metric(thread_operations(name), f"thread instructions: {plain}", WORK)
+    for path in TENSOR_PATHS:
+        yield Metric(tensor_operations(path), f"tensor operations, {path}", WORK)
+
+
+TENSOR_PATHS = ("fp16_dst_fp32", "fp16_dst_fp16", "bf16_dst_fp32", "tf32_dst_fp32", "fp64",
+                "fp8_dst_fp32", "fp8_dst_fp16", "int8", "int4", "int1")  # fmt: skip
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _all()}
+
+
+def plain_name(name: str) -> str:
+    """A counter's name in plain words; its own where it has no other."""
+    metric = METRICS.get(name)
+    return metric.plain if metric else name
