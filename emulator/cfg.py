@@ -20,7 +20,9 @@ from emulator.ptx.syntax import Address, Operand, Pair, Vector
 
 ENDS = {"bra", "ret", "exit", "trap", "call", "brx"}
 WAITS = {"bar", "barrier"}  # a block ends after them: the warp resumes at the next one
-TOGETHER = {"shfl", "vote", "match", "redux", "elect"}  # a block starts before them
+# Operations of lanes on one another, and which operand is the mask of lanes that take part. Lanes
+# meet in an empty block before them.
+TOGETHER = {"shfl": 4, "vote": 2, "match": 2, "redux": 2, "elect": 1, "bar": 0, "barrier": 0}
 READS_ITS_FIRST = {"bar", "barrier", "nanosleep", "brx", "call", "red"}
 MAYBE_SPINS = {"atom", "nanosleep", "red"}  # a loop that holds one may wait for another lane
 
@@ -36,6 +38,7 @@ class Block:
     number: int = -1  # place in the scheduling order
     falls_to: Block | None = None
     jumps_to: Block | None = None
+    meets: Instruction | None = None  # lanes wait here, in an empty block, for its mask's lanes
 
     @property
     def terminator(self) -> Instruction | None:
@@ -61,8 +64,20 @@ class Graph:
 
 
 def waits(instruction: Instruction) -> bool:
-    """Whether a warp stops here until others come."""
-    return instruction.opcode in WAITS and "arrive" not in instruction.modifiers
+    """Whether a warp stops here until others of its block come."""
+    elsewhere = {"arrive", "warp"} & set(instruction.modifiers)
+    return instruction.opcode in WAITS and not elsewhere
+
+
+def members(instruction: Instruction) -> Operand | None:
+    """The mask of lanes that a ``.sync`` operation waits for; None for what waits for none."""
+    at = TOGETHER.get(instruction.opcode)
+    is_barrier = instruction.opcode in WAITS
+    if at is None or "sync" not in instruction.modifiers or len(instruction.operands) <= at:
+        return None
+    if is_barrier and "warp" not in instruction.modifiers:
+        return None
+    return instruction.operands[at]
 
 
 def build(module: PtxModule, kernel: Function) -> Graph:
@@ -100,24 +115,34 @@ def _call_order(module: PtxModule, kernel: Function) -> list[Function]:
 def _split(function: Function) -> list[Block]:
     instructions = function.instructions
     starts = {0} | set(function.labels.values())
-    met = False  # lanes that run together since the last of these run together at the next
+    meetings: set[int] = set()
+    met: Operand | None = None  # the mask of the lanes that have met and run together since
     for index, instruction in enumerate(instructions):
         if index in starts:
-            met = False
-        if instruction.opcode in TOGETHER and not met:
+            met = None
+        mask = members(instruction)
+        if mask is not None and (mask != met or instruction.predicate is not None):
             starts.add(index)
-            met = True
+            meetings.add(index)
+            met = mask if instruction.predicate is None else None
+            if instruction.predicate is not None:
+                starts.add(index + 1)
         if instruction.opcode in ENDS or waits(instruction):
             starts.add(index + 1)
-            met = False
+            met = None
+        if isinstance(met, Register) and met.name in written_registers(instruction):
+            met = None
     bounds = sorted(s for s in starts if s < len(instructions))
-    blocks = [
-        Block(function, first, instructions[first:last])
-        for first, last in zip(bounds, [*bounds[1:], len(instructions)], strict=True)
-    ]
+    blocks = []
+    for first, end in zip(bounds, [*bounds[1:], len(instructions)], strict=True):
+        if first in meetings:
+            blocks.append(Block(function, first, [], meets=instructions[first]))
+        blocks.append(Block(function, first, instructions[first:end]))
     if not blocks:
         blocks = [Block(function, 0, [])]
-    at = {block.first: index for index, block in enumerate(blocks)}
+    at: dict[int, int] = {}
+    for index, block in enumerate(blocks):
+        at.setdefault(block.first, index)
     # control that runs off the end of a function returns: an empty block stands for that
     if any(label >= len(instructions) for label in function.labels.values()) or not _ends(blocks):
         at[len(instructions)] = len(blocks)
@@ -246,7 +271,7 @@ def _kept_registers(blocks: list[Block]) -> dict[tuple[str, str], int]:
     kept: dict[tuple[str, str], int] = {}
     for block in blocks:
         written: set[str] = set()
-        for instruction in block.body:
+        for instruction in [block.meets] if block.meets else block.body:
             for name in read_registers(instruction):
                 if name not in written and name in block.function.registers:
                     kept.setdefault((block.function.name, name), len(kept))

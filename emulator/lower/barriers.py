@@ -1,61 +1,81 @@
-"""Barriers of a block and of a warp."""
+"""A block's barriers: ``bar`` and ``barrier``, which arrive, wait and reduce.
+
+The lanes that wait note their barrier and stop; :mod:`emulator.native.scheduler` lets them go.
+``bar.warp.sync`` is a meeting (:mod:`emulator.lower.meetings`): when it is executed, the lanes of
+its mask have met.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llvmlite import ir
 
 from emulator.cfg import Block
-from emulator.lower.registry import NotLowered, instruction
+from emulator.lower.memory import declare
+from emulator.lower.registry import NotLowered, instruction, one_of
 from emulator.lower.warp import WarpLowering
-from emulator.native.lanes import count_lanes, lanes_of
+from emulator.native.compiled import routine_type
+from emulator.native.lanes import lanes_of
 from emulator.native.layout import (
     BARRIER_BIT,
     LANES,
+    MAX_BARRIERS,
     BlockState,
     Warp,
-    at,
     field,
     i32,
     i64,
     load,
 )
-from emulator.ptx import Instruction
+from emulator.ptx import Immediate, Instruction, Operand, Register
+from emulator.units.barrier import AND, HOLDS, OR, POPC
 
 if TYPE_CHECKING:
     from emulator.lower.kernel import _KernelLowering
 
 lanes32 = ir.VectorType(i32, LANES)
+COME = "coalesce_come_to_barrier"
+come_type = routine_type("void", *["int64"] * 5)
+REDUCTIONS = {"popc": POPC, "and": AND, "or": OR}
+
+
+@dataclass(frozen=True)
+class _Operands:
+    """``{d,} a{, b}{, c}``: result, number, threads, predicate."""
+
+    number: Operand
+    threads: Operand | None
+    result: Operand | None = None
+    predicate: Operand | None = None
+
+
+def _operands(inst: Instruction) -> _Operands:
+    given = inst.operands
+    if not inst.has("red"):
+        if len(given) not in (1, 2):
+            raise NotLowered(inst.text)
+        return _Operands(given[0], given[1] if len(given) == 2 else None)
+    if len(given) not in (3, 4):
+        raise NotLowered(inst.text)
+    return _Operands(given[1], given[2] if len(given) == 4 else None, given[0], given[-1])
 
 
 def barrier(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
-    """``bar.sync a{, b}``, ``barrier{.cta}.sync``, ``bar.warp.sync``."""
+    """``bar{.cta}.{sync,red}``, ``barrier{.cta}.{sync,red}{.aligned}``: lanes wait here."""
     lower, builder = kernel.lower, kernel.builder
-    if "red" in inst.modifiers:
-        raise NotLowered("barrier reductions")
     if block.falls_to is None:
         raise NotLowered("a barrier at a function's end")
-    if "warp" in inst.modifiers:
-        # Lanes that parted meet at the lowest block they share, so those that can be here are.
-        lower.store_registers()
-        kernel.jump(block, block.falls_to)
-        return
-    number = lower.read(inst.operands[0], "u32")
+    if not (inst.has("sync") or inst.has("red")):
+        raise NotLowered(inst.text)
+    operands = _operands(inst)
     active = lower.active(inst)
-    threads = lower.read(inst.operands[1], "u32") if len(inst.operands) > 1 else None
+    numbers, threads = _read(lower, operands)
+    if operands.predicate is not None:
+        _say(lower, inst, operands, active)
     lower.store_registers()
-    state = lower.block_state
-    where = field(builder, lower.warp, Warp, "barrier")
-    old = load(builder, where, lanes32, 64)
-    builder.store(builder.select(lanes_of(builder, active), number, old), where, align=64)
-    first = builder.extract_element(number, ir.Constant(i32, 0))
-    first = builder.and_(first, ir.Constant(i32, 15))
-    used_at = field(builder, state, BlockState, "barriers_used")
-    bit = builder.shl(ir.Constant(i32, 1), first)
-    builder.store(builder.or_(load(builder, used_at, i32), bit), used_at)
-    if threads is not None:
-        _expect(lower, first, builder.extract_element(threads, ir.Constant(i32, 0)))
+    _note(lower, operands, active, numbers, threads, waits=True)
     resume = block.falls_to.number
     if inst.predicate is not None:
         stay = builder.and_(lower.mask(), builder.not_(active))
@@ -64,27 +84,68 @@ def barrier(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     builder.branch(kernel.dispatch)
 
 
-def _expect(lower: WarpLowering, number: ir.Value, threads: ir.Value) -> None:
-    builder = lower.builder
-    byte = builder.mul(builder.zext(number, i64), ir.Constant(i64, 4))
-    where = at(builder, field(builder, lower.block_state, BlockState, "expected"), byte)
-    builder.store(threads, where)
-
-
 @instruction("bar", "barrier")
 def arrive(lower: WarpLowering, inst: Instruction) -> None:
-    """``bar.arrive a, b``: counts at the barrier without waiting."""
-    if "arrive" not in inst.modifiers or len(inst.operands) != 2:
+    """``bar.arrive a, b``: counts at the barrier without waiting; ``bar.warp.sync`` has met."""
+    if inst.has("warp"):
+        return
+    operands = _operands(inst)
+    if not inst.has("arrive") or operands.threads is None:
         raise NotLowered(inst.text)
+    numbers, threads = _read(lower, operands)
+    _note(lower, operands, lower.active(inst), numbers, threads, waits=False)
+
+
+def _read(lower: WarpLowering, operands: _Operands) -> tuple[ir.Value, ir.Value | None]:
+    low = ir.Constant(lanes32, [MAX_BARRIERS - 1] * LANES)
+    numbers = lower.builder.and_(lower.read(operands.number, "u32"), low)
+    return numbers, lower.read(operands.threads, "u32") if operands.threads is not None else None
+
+
+def _note(
+    lower: WarpLowering,
+    operands: _Operands,
+    active: ir.Value,
+    numbers: ir.Value,
+    threads: ir.Value | None,
+    *,
+    waits: bool,
+) -> None:
+    """Who comes to which barrier, and how many threads it is for."""
     builder = lower.builder
-    number = builder.extract_element(lower.read(inst.operands[0], "u32"), ir.Constant(i32, 0))
-    number = builder.and_(number, ir.Constant(i32, 15))
-    threads = builder.extract_element(lower.read(inst.operands[1], "u32"), ir.Constant(i32, 0))
-    _expect(lower, number, threads)
-    byte = builder.mul(builder.zext(number, i64), ir.Constant(i64, 4))
-    where = at(builder, field(builder, lower.block_state, BlockState, "arrived"), byte)
-    here = count_lanes(builder, lower.active(inst))
-    builder.store(builder.add(load(builder, where, i32), here), where)
-    used_at = field(builder, lower.block_state, BlockState, "barriers_used")
-    bit = builder.shl(ir.Constant(i32, 1), number)
-    builder.store(builder.or_(load(builder, used_at, i32), bit), used_at)
+    _keep(lower, "barrier", numbers, active)
+    state = lower.block_state
+    reduces = operands.predicate is not None
+    if isinstance(operands.number, Immediate) and threads is None and waits and not reduces:
+        used_at = field(builder, state, BlockState, "barriers_used")
+        bit = ir.Constant(i32, 1 << (int(operands.number.value) & (MAX_BARRIERS - 1)))
+        builder.store(builder.or_(load(builder, used_at, i32), bit), used_at)
+        return
+    if threads is not None:
+        _keep(lower, "members", threads, active)
+    routine = declare(lower.module, come_type, COME)
+    flags = (threads is not None, waits, reduces)
+    builder.call(routine, [
+        builder.ptrtoint(lower.warp, i64), builder.zext(active, i64),
+        *(ir.Constant(i64, int(flag)) for flag in flags),
+    ])  # fmt: skip
+
+
+def _say(lower: WarpLowering, inst: Instruction, operands: _Operands, active: ir.Value) -> None:
+    """A lane's part in a reduction, and the register that its result goes to."""
+    builder = lower.builder
+    kind = REDUCTIONS[one_of(inst, REDUCTIONS)]
+    assert operands.predicate is not None and isinstance(operands.result, Register)
+    holds = builder.zext(lower.read(operands.predicate, "pred"), lanes32)
+    holds = builder.mul(holds, ir.Constant(lanes32, [HOLDS] * LANES))
+    _keep(lower, "said", builder.or_(holds, ir.Constant(lanes32, [kind] * LANES)), active)
+    name = lower.ptx_function.name, operands.result.name
+    place = lower.frame.offsets.get(name, 0)
+    _keep(lower, "answer_at", ir.Constant(lanes32, [place] * LANES), active)
+
+
+def _keep(lower: WarpLowering, name: str, values: ir.Value, active: ir.Value) -> None:
+    builder = lower.builder
+    where = field(builder, lower.warp, Warp, name)
+    old = load(builder, where, lanes32, 64)
+    builder.store(builder.select(lanes_of(builder, active), values, old), where, align=64)

@@ -6,18 +6,19 @@ from llvmlite import ir
 
 from emulator.cfg import Block, Graph
 from emulator.errors import PtxError
+from emulator.lower.meetings import meet, release_meetings
 from emulator.lower.registry import HANDLERS, NotLowered
 from emulator.lower.warp import Frame, WarpLowering
 from emulator.native.lanes import bits_of, count_lanes, lanes_of, splat
 from emulator.native.layout import (
     AVOID_BIT,
     BARRIER,
-    BARRIER_BIT,
     COUNTERS,
     DONE,
     EXITED,
     FAULT,
     LANES,
+    MEETING_BIT,
     UNSUPPORTED,
     YIELD,
     Context,
@@ -113,7 +114,7 @@ class _KernelLowering:
         builder.store(ir.Constant(i32, 0), avoid_at)
         runnable = builder.append_basic_block("runnable")
         stopped = builder.append_basic_block("stopped")
-        is_held = builder.icmp_unsigned(">=", lowest, ir.Constant(i32, BARRIER_BIT))
+        is_held = builder.icmp_unsigned(">=", lowest, ir.Constant(i32, MEETING_BIT))
         builder.cbranch(is_held, stopped, runnable)
         builder.position_at_end(stopped)
         exited = builder.icmp_unsigned(
@@ -169,7 +170,7 @@ class _KernelLowering:
             builder.branch(self.yield_)
         if any(b.may_spin for b in self.graph.blocks[target.number : block.number + 1]):
             others = load(builder, lower.others_at, i32)
-            waiting = builder.icmp_unsigned("<", others, ir.Constant(i32, BARRIER_BIT))
+            waiting = builder.icmp_unsigned("<", others, ir.Constant(i32, MEETING_BIT))
             with builder.if_then(waiting, likely=False):
                 self.store_pcs(lower.mask(), target.number)
                 builder.store(lower.mask(), field(builder, lower.warp, Warp, "avoid"))
@@ -181,6 +182,9 @@ class _KernelLowering:
         builder, lower = self.builder, self.lower
         builder.position_at_end(self.targets[block.number])
         lower.start_block(block.function)
+        if block.meets is not None:
+            meet(self, block, block.meets)
+            return
         self.count_block(block)
         terminator = block.terminator
         body = block.body[:-1] if terminator is not None else block.body
@@ -317,6 +321,7 @@ class _KernelLowering:
         function = block.function
         if function.is_entry or exit_:
             self.store_pcs(lanes, EXITED)
+            release_meetings(self)
         else:
             where = at(builder, lower.warp, lower.frame.returns[function.name])
             self.store_pcs(lanes, load(builder, where, lanes32, 64))

@@ -1,7 +1,7 @@
 """Operations of a warp's lanes on one another: shuffles, votes, matches, reductions.
 
-A block starts before the first of them (:mod:`emulator.cfg`), so lanes that parted have met again
-where the program lets them. The lanes that take part are those running.
+Before the first of them lanes meet (:mod:`emulator.lower.meetings`), so the lanes that take part
+are those running.
 """
 
 from __future__ import annotations
@@ -112,10 +112,6 @@ def vote(lower: WarpLowering, inst: Instruction) -> None:
     builder = lower.builder
     said = bits_of(builder, lower.read(inst.operands[1], "pred"))
     active = lower.active(inst)
-    if inst.has("sync"):
-        members = lower.read(inst.operands[2], "u32")
-        first = builder.extract_element(members, ir.Constant(i32, 0))
-        active = builder.and_(active, first)
     yes = builder.and_(said, active)
     if inst.has("ballot"):
         lower.result(inst, splat(builder, yes))

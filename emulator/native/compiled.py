@@ -26,7 +26,13 @@ from llvmlite import ir
 from emulator.cache import cached, digest
 
 # Modules of routines, below ``emulator``.
-FILES: tuple[str, ...] = ("watch.observe", "watch.wavefronts", "watch.local")
+FILES: tuple[str, ...] = (
+    "watch.observe",
+    "watch.wavefronts",
+    "watch.local",
+    "units.meeting",
+    "units.barrier",
+)
 
 PREFIX = "coalesce_"
 LLVM_TYPES = {

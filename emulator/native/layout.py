@@ -19,6 +19,7 @@ DONE, BARRIER, YIELD, FAULT, STUCK = range(5)
 
 # Program counters are block numbers; these bits say why lanes are not running.
 AVOID_BIT = 1 << 28  # let others go first
+MEETING_BIT = 1 << 29  # wait for the other lanes of a mask
 BARRIER_BIT = 1 << 30
 EXITED = 0x7FFFFFFF
 
@@ -125,6 +126,8 @@ class BlockState(ctypes.Structure):
         ("local", u64),
         ("expected", u32 * MAX_BARRIERS),  # threads a barrier waits for; 0: all that live
         ("arrived", u32 * MAX_BARRIERS),  # threads that arrived without waiting
+        # scheduling
+        ("reducing", u32),  # bit i: barrier i also reduces predicates
     ]
 
 
@@ -146,6 +149,10 @@ class Warp(ctypes.Structure):
         ("tid_z", u32 * LANES),
         ("addresses", u64 * LANES),
         ("data", ctypes.c_uint8 * (LANES * 32)),  # [component][lane]
+        # scheduling
+        ("members", u32 * LANES),  # the lanes that a lane waits to meet
+        ("said", u32 * LANES),  # to a barrier's reduction: its kind, and the lane's predicate
+        ("answer_at", u32 * LANES),  # where in the frame the reduction's result goes
     ]
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from emulator.native.compiled import routine_type
 from emulator.native.lanes import bits_of, count_lanes, first_lane, intrinsic, loop, splat
 from emulator.native.layout import (
     BARRIER,
@@ -36,6 +37,8 @@ from emulator.native.layout import (
 )
 
 lanes32 = ir.VectorType(i32, LANES)
+REDUCE = "coalesce_reduce_at_barrier"
+reduce_type = routine_type("void", "int64", "int64", "int64")
 
 
 def define_scheduler(module: ir.Module) -> None:
@@ -91,6 +94,7 @@ def _define_start_block(module: ir.Module) -> ir.Function:
         builder.store(builder.trunc(value, i32), where)
     zero = ir.Constant(i32, 0)
     builder.store(zero, field(builder, block, BlockState, "barriers_used"))
+    builder.store(zero, field(builder, block, BlockState, "reducing"))
     zeros16 = ir.Constant(ir.VectorType(i32, 16), [0] * 16)
     builder.store(zeros16, field(builder, block, BlockState, "expected"), align=4)
     builder.store(zeros16, field(builder, block, BlockState, "arrived"), align=4)
@@ -132,6 +136,7 @@ def _waiting_at(
 
 def _define_release_barriers(module: ir.Module) -> ir.Function:
     """``i32 release(ctx, block)``: let go every barrier whose threads are all there; how many."""
+    reduce = ir.Function(module, reduce_type, name=REDUCE)
     builder = _function(module, i32, [pointer, pointer], "coalesce_release_barriers")
     context, block = builder.function.args
     zero, one = ir.Constant(i32, 0), ir.Constant(i32, 1)
@@ -158,18 +163,36 @@ def _define_release_barriers(module: ir.Module) -> ir.Function:
     arrived_at = at(builder, field(builder, block, BlockState, "arrived"), byte)
     builder.store(load(builder, arrived_at, i32), arrived)
     builder.store(zero, living)
+    expected = load(builder, expected_at, i32)
+    counts_warps = builder.icmp_unsigned("!=", expected, zero)
     with loop(builder, zero, warps) as index:
         warp = _warp(builder, context, block, index)
         waiting, live = _waiting_at(builder, warp, number)
-        for total, lanes in ((arrived, waiting), (living, live)):
-            builder.store(
-                builder.add(load(builder, total, i32), count_lanes(builder, lanes)), total
-            )
-    expected = load(builder, expected_at, i32)
+        # where threads are counted, a whole warp counts as 32, however many of its lanes live
+        whole = builder.and_(
+            counts_warps,
+            builder.and_(
+                builder.icmp_unsigned("==", waiting, live),
+                builder.icmp_unsigned("!=", waiting, zero),
+            ),
+        )
+        come = builder.select(whole, ir.Constant(i32, LANES), count_lanes(builder, waiting))
+        for total, lanes in ((arrived, come), (living, count_lanes(builder, live))):
+            builder.store(builder.add(load(builder, total, i32), lanes), total)
     goal = builder.select(
         builder.icmp_unsigned("==", expected, zero), load(builder, living, i32), expected
     )
+    bit = builder.shl(one, number)
     with builder.if_then(builder.icmp_unsigned(">=", load(builder, arrived, i32), goal)):
+        reducing_at = field(builder, block, BlockState, "reducing")
+        reducing = load(builder, reducing_at, i32)
+        reduces = builder.icmp_unsigned("!=", builder.and_(reducing, bit), zero)
+        with builder.if_then(reduces, likely=False):
+            builder.call(reduce, [
+                builder.ptrtoint(context, i64), builder.ptrtoint(block, i64),
+                builder.zext(number, i64),
+            ])  # fmt: skip
+            builder.store(builder.and_(reducing, builder.not_(bit)), reducing_at)
         with loop(builder, zero, warps) as index:
             warp = _warp(builder, context, block, index)
             waiting, _ = _waiting_at(builder, warp, number)
@@ -182,7 +205,6 @@ def _define_release_barriers(module: ir.Module) -> ir.Function:
                 builder.store(ir.Constant(i32, YIELD), field(builder, warp, Warp, "status"))
         builder.store(zero, expected_at)
         builder.store(zero, arrived_at)
-        bit = builder.shl(one, number)
         used = load(builder, used_at, i32)
         builder.store(builder.and_(used, builder.not_(bit)), used_at)
         builder.store(builder.add(load(builder, released, i32), one), released)
