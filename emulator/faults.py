@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from emulator.copying import describe_copy
 from emulator.errors import DeviceFault, UnsupportedInstruction
 from emulator.memory import DeviceMemory, distance
 from emulator.module import SourceLine
 from emulator.native.layout import (
+    COPY_MISUSE,
     MISALIGNED,
     OUT_OF_BOUNDS,
     READ_ONLY,
@@ -17,6 +19,9 @@ from emulator.native.layout import (
 from emulator.ptx import Instruction, Symbol
 from emulator.report import Dim3, Finding
 from emulator.running import Launch, Slot
+
+# Faults of units beside the memory, each told in its own file.
+MISUSES = {COPY_MISUSE: describe_copy}
 
 NULL_PAGE = 1 << 16
 NEAR = 1 << 20
@@ -97,7 +102,11 @@ def _describe(launch: Launch, inst: Instruction) -> tuple[str, str]:
     if context.fault_kind == TRAP:
         what = "breakpoint, and there is no debugger" if inst.opcode == "brkpt" else "trap"
         return "trap", f"the kernel executed a {what}"
+    if context.fault_kind in MISUSES:
+        return MISUSES[context.fault_kind](launch)
     space = _window(inst)
+    if inst.opcode == "cp":  # which names both spaces
+        space = "shared" if context.fault_store else ""
     if context.fault_kind == MISALIGNED:
         where = f"{space} offset {address}" if space else f"address {address:#x}"
         return f"misaligned {access}", (
@@ -140,8 +149,7 @@ def _nearby(memory: DeviceMemory, address: int, size: int) -> str:
         return "which is a null pointer (or an index from one)"
     for freed in reversed(memory.recently_freed):
         if freed.address <= address < freed.end:
-            when = "" if freed in memory.heap.freed.values() else " before this launch"
-            return f"inside {freed.name or 'an array'!r}, which was freed{when}"
+            return f"inside {freed.name or 'an array'!r}, which was freed before this launch"
     nearest = memory.nearest(address)
     if nearest is None:
         return "but nothing is allocated"

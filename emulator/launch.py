@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from emulator.arch import H100, Arch
+from emulator.copying import copies_mode, end_copies
 from emulator.counting import collect
 from emulator.errors import LaunchError
 from emulator.memory import Allocation, DeviceMemory
@@ -45,12 +46,18 @@ def launch(
     registers: int | None = None,
     timeout_s: float | None = None,
     argument_names: Sequence[str] | None = None,
+    async_copies: str = "late",
+    seed: int | None = None,
 ) -> Report:
     """Run ``kernel`` over ``grid`` x ``block`` threads and return what it cost.
 
     ``params`` is the packed parameter block: each value at its ``Parameter.offset``, little-endian,
     pointers as 8-byte addresses in ``memory``. ``registers`` a thread (from the cubin) limit
     occupancy. Without ``counters`` the report holds no counters and no time.
+    ``async_copies`` says when the bytes of ``cp.async`` move: "late", when the thread waits for
+    them (what is not waited for is not there), "eager", at once, or "shuffled", at times in between
+    that ``seed`` draws. Where a warp has more than 4096 such instructions in flight, the older half
+    finish early, with a warning.
 
     Raises :class:`LaunchError` for what no GPU would start, :class:`DeviceFault` for what ends a
     launch (out of bounds, misaligned, trap, deadlock), :class:`UnsupportedInstruction`, and
@@ -60,6 +67,8 @@ def launch(
     run = _prepare(
         kernel, grid, block, params, memory, shared_bytes, counters, arch, argument_names
     )
+    run.context.copies = copies_mode(async_copies)
+    run.context.copy_seed = (seed or 0) & 0xFFFFFFFF
     temporary: list[Allocation] = []
     try:
         run_ = Runner(run, params, counters, registers, temporary)
@@ -69,6 +78,7 @@ def launch(
         report = collect.report(run)
         return modelled_time(report, run, registers)
     finally:
+        end_copies(run)
         for allocation in temporary:
             memory.free(allocation)
 

@@ -57,7 +57,7 @@ def _compulsory_bytes(launch: Launch) -> float:
     sizes: dict[int, int] = {}
     for site, inst in zip(launch.sites, launch.kernel.instructions, strict=False):
         if site.requests and site.kind == GLOBAL:
-            direction = "ld" if inst.opcode in ("ld", "ldu") else "st"
+            direction = "ld" if inst.opcode in ("ld", "ldu", "cp") else "st"
             touched[direction, site.low] += site.sectors * SECTOR_BYTES
             sizes[site.low] = site.high - site.low
     return sum(min(moved, sizes[low] + SECTOR_BYTES) for (_, low), moved in touched.items())

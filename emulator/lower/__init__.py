@@ -11,6 +11,7 @@ from emulator.lower import (  # noqa: F401  (each registers its handlers)
     compare,
     control,
     convert,
+    copies,
     fields,
     floating,
     integer,

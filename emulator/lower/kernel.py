@@ -6,6 +6,7 @@ from llvmlite import ir
 
 from emulator.cfg import Block, Graph
 from emulator.errors import PtxError
+from emulator.lower import copies
 from emulator.lower.meetings import meet, release_meetings
 from emulator.lower.registry import HANDLERS, NotLowered
 from emulator.lower.warp import Frame, WarpLowering
@@ -88,6 +89,7 @@ class _KernelLowering:
         watched = load(builder, field(builder, self.lower.context, Context, "observe"), i32)
         counted = builder.and_(watched, ir.Constant(i32, COUNTERS))
         self.counting = builder.icmp_unsigned("!=", counted, ir.Constant(i32, 0))
+        copies.resume(self.lower)
         builder.branch(self.dispatch)
         self.lower_dispatch()
         builder.position_at_end(self.yield_)
@@ -320,6 +322,7 @@ class _KernelLowering:
         builder, lower = self.builder, self.lower
         function = block.function
         if function.is_entry or exit_:
+            copies.leave(lower, lanes)
             self.store_pcs(lanes, EXITED)
             release_meetings(self)
         else:

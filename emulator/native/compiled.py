@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -32,7 +32,10 @@ FILES: tuple[str, ...] = (
     "watch.local",
     "units.meeting",
     "units.barrier",
+    "units.copies",
 )
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 PREFIX = "coalesce_"
 LLVM_TYPES = {
@@ -74,13 +77,13 @@ def routine_type(*types: str) -> ir.FunctionType:
     return ir.FunctionType(result, arguments)
 
 
-def inner(function: Callable[..., Any]) -> Any:
+def inner(function: Function) -> Function:
     """Make a function callable from routines. Works whatever ``NUMBA_DISABLE_JIT`` says."""
     from numba.core.registry import CPUDispatcher
 
     options = {"nopython": True, "error_model": "numpy"}
     options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return CPUDispatcher(function, targetoptions=options)
+    return cast(Function, CPUDispatcher(function, targetoptions=options))
 
 
 def _accessor(kind: str) -> tuple[Any, Any]:
@@ -160,8 +163,9 @@ def _key() -> str:
     from importlib.metadata import version
 
     package = Path(__file__).parent.parent
-    files = [package / f"{name.replace('.', '/')}.py" for name in FILES]
-    files += [Path(__file__), package / "native" / "layout.py"]
+    folders = sorted({name.split(".")[0] for name in FILES})
+    files = [path for folder in folders for path in sorted((package / folder).glob("*.py"))]
+    files += [Path(__file__), *(package / "native" / f"{name}.py" for name in ("layout", "heap"))]
     parts = [path.read_bytes() for path in files]
     host = (version("numba"), llvmlite.__version__, llvm.get_host_cpu_name(),
             llvm.get_host_cpu_features().flatten(), sys.version_info[:2])  # fmt: skip
@@ -191,7 +195,7 @@ def _module_of(entry: Routine) -> llvm.ModuleRef:
     from numba.core import types
 
     result, *arguments = (getattr(types, t) for t in entry.types)
-    dispatcher = inner(entry.function)
+    dispatcher: Any = inner(entry.function)
     dispatcher.compile(result(*arguments))
     compiled = next(iter(dispatcher.overloads.values()))
     mangled = compiled.fndesc.llvm_func_name

@@ -25,12 +25,16 @@ EXITED = 0x7FFFFFFF
 
 # Kinds of fault.
 OUT_OF_BOUNDS, MISALIGNED, UNSUPPORTED, TRAP, READ_ONLY = range(1, 6)
+MBARRIER_MISUSE, COPY_MISUSE = 20, 21
 
 # What watches a launch, as bits of ``Context.observe``.
 COUNTERS, CACHES, RACES, UNINITIALISED = (1 << bit for bit in range(4))
 
 # What a memory instruction does, as ``Site.operation``.
 LOAD, STORE, ATOMIC, REDUCTION = range(4)
+
+# When the bytes of asynchronous copies move.
+LATE, EAGER, SHUFFLED = range(3)
 
 # Kinds of memory region.
 GLOBAL, SHARED, LOCAL, CONSTANT = range(4)
@@ -71,6 +75,10 @@ class Context(ctypes.Structure):
         ("fault_warp", u64),
         # calls
         ("host_call", u64),  # i32 (Context*, Warp*, i64 lanes, i64 site): Python's side of calls
+        # asynchronous copies
+        ("copies", u32),  # when their bytes move: LATE, EAGER or SHUFFLED
+        ("copy_seed", u32),  # of what SHUFFLED draws
+        ("copies_forced", u64),  # finished before their time because too many were in flight
     ]
 
 
@@ -128,6 +136,8 @@ class BlockState(ctypes.Structure):
         ("arrived", u32 * MAX_BARRIERS),  # threads that arrived without waiting
         # scheduling
         ("reducing", u32),  # bit i: barrier i also reduces predicates
+        # mbarriers
+        ("mbarriers", u64),  # those alive (emulator.units.mbarrier), on the heap; 0: none yet
     ]
 
 
@@ -153,6 +163,8 @@ class Warp(ctypes.Structure):
         ("members", u32 * LANES),  # the lanes that a lane waits to meet
         ("said", u32 * LANES),  # to a barrier's reduction: its kind, and the lane's predicate
         ("answer_at", u32 * LANES),  # where in the frame the reduction's result goes
+        # asynchronous copies
+        ("copies", u64),  # those in flight (emulator.units.copies), on the heap; 0: none yet
     ]
 
 

@@ -47,8 +47,12 @@ class Card:
         shared_bytes: int = 0,
         counters: bool = False,
         timeout_s: float | None = 60.0,
+        **options: Any,
     ) -> Report:
-        """Launch; NumPy arrays are copied in and, when it ends, back in place."""
+        """Launch; NumPy arrays are copied in and, when it ends, back in place.
+
+        ``options`` are those of :func:`emulator.launch`.
+        """
         kernel = self.module(source)[name]
         params = bytearray(kernel.parameter_bytes)
         held: list[tuple[np.ndarray, Allocation]] = []
@@ -65,6 +69,7 @@ class Card:
             return launch(
                 kernel, _three(grid), _three(block), bytes(params), self.memory,
                 shared_bytes=shared_bytes, counters=counters, timeout_s=timeout_s,
+                **options,
             )  # fmt: skip
         finally:
             for array, allocation in held:

@@ -1,0 +1,48 @@
+"""Asynchronous copies as a launch sees them: when they finish, and what they leave behind."""
+
+from __future__ import annotations
+
+import warnings
+
+from emulator.errors import LaunchError
+from emulator.native import heap
+from emulator.native.layout import EAGER, LATE, SHUFFLED
+from emulator.running import Launch
+
+MODES = {"late": LATE, "eager": EAGER, "shuffled": SHUFFLED}
+
+
+def copies_mode(name: str) -> int:
+    """The mode as compiled code knows it."""
+    if name not in MODES:
+        raise LaunchError(f"async_copies is {name!r}; it must be one of {', '.join(MODES)}")
+    return MODES[name]
+
+
+def end_copies(launch: Launch) -> None:
+    """Give back the queues, which faults may leave full, and say what they could not hold."""
+    for slot in launch.slots:
+        for index in range(launch.context.warps):
+            warp = slot.warp(launch, index)
+            heap.release(warp.copies)
+            warp.copies = 0
+        heap.release(slot.state.mbarriers)
+        slot.state.mbarriers = 0
+    if launch.context.copies_forced:
+        warnings.warn(
+            f"kernel {launch.kernel.name!r}: a warp had more cp.async instructions in flight than "
+            "the software GPU keeps, so that older ones finished before they were waited for; "
+            "does the kernel ever wait (cp.async.wait_group)?",
+            stacklevel=3,
+        )
+
+
+def describe_copy(launch: Launch) -> tuple[str, str]:
+    """A fault of a copy's own: what kind it is and what happened."""
+    context = launch.context
+    if context.fault_bytes == 0:
+        return "out of memory", "no host memory is left for copies in flight"
+    return "invalid copy", (
+        f"a src-size of {context.fault_address} bytes in a copy of {context.fault_bytes}; it must "
+        "not be larger"
+    )

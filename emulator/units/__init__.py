@@ -1,0 +1,1 @@
+"""Hardware units beside the lanes: routines in Python that Numba compiles."""
