@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -48,6 +48,7 @@ def launch(
     argument_names: Sequence[str] | None = None,
     async_copies: str = "late",
     seed: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Run ``kernel`` over ``grid`` x ``block`` threads and return what it cost.
 
@@ -57,7 +58,8 @@ def launch(
     ``async_copies`` says when the bytes of ``cp.async`` move: "late", when the thread waits for
     them (what is not waited for is not there), "eager", at once, or "shuffled", at times in between
     that ``seed`` draws. Where a warp has more than 4096 such instructions in flight, the older half
-    finish early, with a warning.
+    finish early, with a warning. ``progress`` is told now and then how many blocks have finished,
+    and how many there are.
 
     Raises :class:`LaunchError` for what no GPU would start, :class:`DeviceFault` for what ends a
     launch (out of bounds, misaligned, trap, deadlock), :class:`UnsupportedInstruction`, and
@@ -72,7 +74,7 @@ def launch(
     temporary: list[Allocation] = []
     try:
         run_ = Runner(run, params, counters, registers, temporary)
-        run_.run(timeout_s)
+        run_.run(timeout_s, progress)
         if not counters:
             return Report(kernel.name, grid, block, shared_bytes, f"emulated {arch.name}")
         report = collect.report(run)

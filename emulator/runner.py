@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -75,7 +75,9 @@ class Runner:
         self.temporary.append(allocation)
         return allocation
 
-    def run(self, timeout_s: float | None) -> None:
+    def run(
+        self, timeout_s: float | None, progress: Callable[[int, int], None] | None = None
+    ) -> None:
         self.started = time.monotonic()
         self.timeout_s = timeout_s
         x, y, z = self.launch.grid
@@ -105,6 +107,8 @@ class Runner:
                     waiting.remove(slot)
                     idle.append(slot)
             self.progress = f"{following.value - len(waiting)} of {total} blocks had finished"
+            if progress is not None:
+                progress(following.value - len(waiting), total)
             if following.value < total or waiting:
                 self._stop_when_late(waiting)
 

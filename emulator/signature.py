@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emulator import module
+from emulator.demangle import demangle, function_name, last_name, parameter_types
 
 SCALARS: dict[str, npt.DTypeLike] = {
     "bool": np.bool_,
@@ -56,12 +57,19 @@ class Parameter:
 
 def parameters_of(kernel: module.Kernel, source: str) -> tuple[Parameter, ...]:
     """The parameters of a kernel as ``source`` declares it, laid out as its PTX says."""
-    declared = _declaration(source, plain_name(kernel.name))
-    if declared is None or len(declared) != len(kernel.parameters):
-        declared = [""] * len(kernel.parameters)
+    count = len(kernel.parameters)
+    demangled = demangle(kernel.name)
+    own_name = last_name(function_name(demangled)) if demangled != kernel.name else ""
+    declared = _declaration(source, own_name or plain_name(kernel.name))
+    if declared is None or len(declared) != count:
+        declared = [""] * count
+    mangled = parameter_types(demangled)
+    types = mangled if mangled is not None and len(mangled) == count else [""] * count
     return tuple(
-        _parameter(text, raw, number)
-        for number, (text, raw) in enumerate(zip(declared, kernel.parameters, strict=True))
+        _parameter(*_declared_type(text, kind), raw, number)
+        for number, (text, kind, raw) in enumerate(
+            zip(declared, types, kernel.parameters, strict=True)
+        )
     )
 
 
@@ -74,13 +82,20 @@ def plain_name(mangled: str) -> str:
     return rest[:length] if len(rest) >= length else mangled
 
 
-def _parameter(text: str, raw: module.Parameter, number: int) -> Parameter:
-    ctype, name = _split(text)
+def _declared_type(declared: str, mangled: str) -> tuple[str, str]:
+    """Type and name. A template's own types (``T*``) are known from the mangled name alone."""
+    ctype, name = _split(declared)
+    if not mangled:
+        return ctype, name
+    return (ctype if _type(ctype)[0] is not None else mangled), name
+
+
+def _parameter(ctype: str, name: str, raw: module.Parameter, number: int) -> Parameter:
     dtype, is_array, alignment = _type(ctype)
     scalar_fits = is_array or dtype is None or dtype.itemsize == raw.nbytes
     if (is_array and raw.nbytes != 8) or not scalar_fits:
         dtype, is_array = None, None  # a name of our table that this program gave another meaning
-    if dtype is None and raw.nbytes != 8:
+    if dtype is None and (raw.nbytes != 8 or raw.type == "b8"):  # b8: a struct by value
         is_array = False
     return Parameter(
         name or f"argument {number + 1}", ctype or raw.type, dtype, is_array,

@@ -1,0 +1,18 @@
+"""Numbers and shapes as people read them."""
+
+from __future__ import annotations
+
+from emulator.report import Dim3
+
+
+def shape(axes: Dim3) -> str:
+    """``64 x 32`` for ``(64, 32, 1)``."""
+    x, y, z = axes
+    return " x ".join(str(n) for n in ((x, y, z) if z > 1 else (x, y) if y > 1 else (x,)))
+
+
+def duration(seconds: float) -> str:
+    """``12 ms``, ``3.4 s``, ``2.1 min``."""
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
