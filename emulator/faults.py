@@ -149,7 +149,8 @@ def _nearby(memory: DeviceMemory, address: int, size: int) -> str:
         return "which is a null pointer (or an index from one)"
     for freed in reversed(memory.recently_freed):
         if freed.address <= address < freed.end:
-            return f"inside {freed.name or 'an array'!r}, which was freed before this launch"
+            when = "" if freed in memory.heap.freed.values() else " before this launch"
+            return f"inside {freed.name or 'an array'!r}, which was freed{when}"
     nearest = memory.nearest(address)
     if nearest is None:
         return "but nothing is allocated"

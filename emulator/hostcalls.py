@@ -1,4 +1,4 @@
-"""What Python does for a running kernel: ``printf``, ``assert``.
+"""What Python does for a running kernel: ``printf``, ``assert``, ``malloc``, ``free``.
 
 Compiled code calls :attr:`HostCalls.address` once for a warp that calls such a function; arguments
 lie in the warp's frame. An error in here is kept, ends the launch and is raised when it ends.
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from emulator.errors import DeviceFault
 from emulator.faults import fault_at
 from emulator.formats import format_c
+from emulator.heap import BadFree
 from emulator.lower.calls import HOST_FUNCTIONS
 from emulator.ptx import Function, Instruction, Symbol
 from emulator.running import Launch
@@ -96,10 +97,17 @@ class Call:
 
 
 class HostCalls:
-    """The callback of one launch. ``check_time`` raises when the launch has had its time."""
+    """The callback of one launch.
 
-    def __init__(self, launch: Launch, check_time: Callable[[], None]) -> None:
+    ``refresh`` makes what was allocated or freed known to compiled code; ``check_time`` raises when
+    the launch has had its time.
+    """
+
+    def __init__(
+        self, launch: Launch, refresh: Callable[[], None], check_time: Callable[[], None]
+    ) -> None:
         self.launch = launch
+        self.refresh = refresh
         self.check_time = check_time
         self.error: BaseException | None = None
         self.callers = [f for f in launch.kernel.functions for _ in f.instructions]
@@ -117,6 +125,7 @@ class HostCalls:
             target = inst.operands[0]
             assert isinstance(target, Symbol)
             FUNCTIONS[target.name](Call(self.launch, inst, self.callers[site], warp, mask))
+            self.refresh()
             self.check_time()
         except BaseException as error:  # noqa: BLE001  (ctypes would lose it, Ctrl-C too)
             self.error = error
@@ -171,8 +180,29 @@ def assertfail(call: Call) -> None:
     )  # fmt: skip
 
 
+def malloc(call: Call) -> None:
+    """``void* malloc(size_t)``, and ``new``: null when the heap is full."""
+    source = call.launch.kernel.module.source_line(call.inst)
+    where = f", {source.file.rpartition('/')[2]}:{source.line}" if source else ""
+    for lane in call.lanes:
+        nbytes = call.argument(0, lane)
+        call.give(lane, call.launch.memory.heap.malloc(nbytes, f"malloc({nbytes}){where}"))
+
+
+def free(call: Call) -> None:
+    """``void free(void*)``, and ``delete``."""
+    for lane in call.lanes:
+        address = call.argument(0, lane)
+        try:
+            call.launch.memory.heap.free(address)
+        except BadFree as bad:
+            raise call.fault(lane, bad.kind, str(bad), address) from None
+
+
 FUNCTIONS: dict[str, Callable[[Call], None]] = {
     "vprintf": vprintf,
     "__assertfail": assertfail,
+    "malloc": malloc,
+    "free": free,
 }
 assert FUNCTIONS.keys() == HOST_FUNCTIONS

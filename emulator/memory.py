@@ -15,6 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from emulator.heap import Heap
+
 ALIGNMENT = 512  # as cudaMalloc's
 GAP = 64 << 10  # never allocated, round every allocation
 POISON = 0xFF  # NaN as a float, -1 as an integer: what was never written shows
@@ -61,6 +63,8 @@ class DeviceMemory:
         self._live: list[Allocation] = []
         self._next = self.base + GAP
         self.recently_freed: deque[Allocation] = deque(maxlen=256)
+        self.heap = Heap(self)
+        self._table = np.zeros((64, 4), dtype=np.uint64)
         self.version = 0  # counts changes, so that a launch can keep its table of regions
 
     def bytes_at(self, address: int, nbytes: int) -> npt.NDArray[np.uint8]:
@@ -87,6 +91,7 @@ class DeviceMemory:
         at = bisect.bisect_left(self._starts, address)
         self._starts.insert(at, address)
         self._live.insert(at, allocation)
+        self._enter(at, allocation)
         self._next = address + nbytes + GAP
         self.version += 1
         if poison:
@@ -95,6 +100,17 @@ class DeviceMemory:
             except MemoryError as error:
                 raise MemoryError(f"no host memory left for {nbytes} bytes") from error
         return allocation
+
+    def _enter(self, at: int, allocation: Allocation) -> None:
+        count = len(self._live)
+        if count > len(self._table):
+            self._table = np.concatenate((self._table, np.zeros_like(self._table)))
+        self._table[at + 1 : count] = self._table[at : count - 1]
+        self._table[at] = (allocation.address, allocation.end, 0, allocation.writable)
+
+    def regions(self) -> npt.NDArray[np.uint64]:
+        """A copy of the table of live allocations: rows of first, end, 0, whether writable."""
+        return self._table[: len(self._live)].copy()
 
     def _find(self, nbytes: int, align: int) -> int:
         """Next fit: memory is used again as late as possible, so stale pointers are noticed."""
@@ -126,6 +142,7 @@ class DeviceMemory:
         while self._live[at] is not allocation:
             at += 1
         del self._starts[at], self._live[at]
+        self._table[at : len(self._live)] = self._table[at + 1 : len(self._live) + 1]
         allocation.freed = True
         self.recently_freed.append(allocation)
         self.version += 1

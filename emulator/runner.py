@@ -18,14 +18,12 @@ from emulator.native.layout import (
     CONSTANT,
     DONE,
     FAULT,
-    GLOBAL,
     LOCAL,
     SHARED,
     SITE_BYTES,
     STUCK,
     YIELD,
     BlockState,
-    Region,
     Site,
     Warp,
 )
@@ -59,12 +57,12 @@ class Runner:
         self.context.params = block.address
         self.kinds: dict[int, int] = {block.address: CONSTANT}
         self.regions_version = -1
-        self.regions: ctypes.Array[Region] = (Region * 1)()
+        self.regions = memory.regions()
         self.started = 0.0
         self.timeout_s: float | None = None
         self.progress = "no blocks had finished"
         self.max_resident = resident_blocks(launch, registers)
-        self.host_calls = HostCalls(launch, self._stop_when_late)
+        self.host_calls = HostCalls(launch, self._refresh_regions, self._stop_when_late)
         self.context.host_call = self.host_calls.address
         machine = jit.machine()
         self.run_blocks = jit.RunBlocks(machine.routines["coalesce_run_blocks"])
@@ -177,14 +175,11 @@ class Runner:
         memory = self.launch.memory
         if self.regions_version == memory.version:
             return
-        live = memory.allocations
-        self.regions = (Region * max(len(live), 1))()
-        for region, allocation in zip(self.regions, live, strict=False):
-            region.low, region.high = allocation.address, allocation.end
-            region.kind = self.kinds.get(allocation.address, GLOBAL)
-            region.writable = int(allocation.writable)
-        self.context.regions = ctypes.addressof(self.regions)
-        self.context.region_count = len(live)
+        self.regions = memory.regions()
+        at = np.searchsorted(self.regions[:, 0], np.fromiter(self.kinds, dtype=np.uint64))
+        self.regions[at, 2] = list(self.kinds.values())
+        self.context.regions = self.regions.ctypes.data
+        self.context.region_count = len(self.regions)
         self.regions_version = memory.version
         # what a site knew may be gone
         words = np.frombuffer(memoryview(self.launch.sites).cast("B"), dtype=np.uint64)

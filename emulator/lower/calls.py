@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 lanes32 = ir.VectorType(i32, LANES)
 
 # Functions that a module declares but does not hold: :mod:`emulator.hostcalls` does them.
-HOST_FUNCTIONS = frozenset({"vprintf", "__assertfail"})
+HOST_FUNCTIONS = frozenset({"vprintf", "__assertfail", "malloc", "free"})
 host_call_type = ir.FunctionType(i32, [pointer, pointer, i64, i64])
 
 
