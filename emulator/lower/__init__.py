@@ -19,6 +19,7 @@ from emulator.lower import (  # noqa: F401  (each registers its handlers)
     memory,
     moves,
     together,
+    video,
 )
 from emulator.lower.kernel import lower_kernel
 from emulator.lower.registry import HANDLERS

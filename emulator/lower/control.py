@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @instruction("membar", "fence", "prefetch", "prefetchu", "discard", "applypriority", "nanosleep",
              "griddepcontrol", "pmevent", "setmaxnreg")  # fmt: skip
 def no_effect(lower: WarpLowering, inst: Instruction) -> None:
-    """Memory is sequentially consistent here, and hints are hints."""
-    if inst.opcode in ("griddepcontrol", "setmaxnreg"):
+    """Memory is sequentially consistent here, hints are hints, and no grid waits for another."""
+    if inst.opcode == "setmaxnreg":
         raise NotLowered(inst.text)
 
 

@@ -71,11 +71,15 @@ def ld(lower: WarpLowering, inst: Instruction) -> None:
         _load_call_parameter(lower, inst, items, address)
         return
     width = bits(inst.type)
-    if width < 8 or width > 64:
+    if width < 8 or (width == 128 and len(items) > 1):
         raise NotLowered(inst.text)
-    with access(lower, inst, space, address, width // 8, len(items), store=False) as checked:
+    size, count = (8, 2) if width == 128 else (width // 8, len(items))
+    with access(lower, inst, space, address, size, count, store=False) as checked:
         checked.move("load")
     data = field(lower.builder, lower.warp, Warp, "data")
+    if width == 128:
+        lower.write(target, _joined(lower, data), inst)
+        return
     for index, item in enumerate(items):
         where = at(lower.builder, data, index * width // 8 * LANES)
         value = load(lower.builder, where, integers(width), min(width // 8 * LANES, 64))
@@ -94,15 +98,34 @@ def st(lower: WarpLowering, inst: Instruction) -> None:
         _store_call_parameter(lower, inst, address, items)
         return
     width = bits(inst.type)
-    if width < 8 or width > 64 or space == "const":
+    if width < 8 or space == "const" or (width == 128 and len(items) > 1):
         raise NotLowered(inst.text)
     values = [lower.read(item, f"b{width}") for item in items]
-    with access(lower, inst, space, address, width // 8, len(items), store=True) as checked:
+    if width == 128:
+        values = _halves(lower, values[0])
+        width = 64
+    with access(lower, inst, space, address, width // 8, len(values), store=True) as checked:
         data = field(lower.builder, lower.warp, Warp, "data")
         for index, value in enumerate(values):
             where = at(lower.builder, data, index * width // 8 * LANES)
             lower.builder.store(value, where, align=min(width // 8 * LANES, 64))
         checked.move("store")
+
+
+def _halves(lower: WarpLowering, value: ir.Value) -> list[ir.Value]:
+    """128 bits as 64 low and 64 high ones: what moves of data know."""
+    up = lower.builder.lshr(value, ir.Constant(integers(128), [64] * LANES))
+    return [lower.builder.trunc(part, integers(64)) for part in (value, up)]
+
+
+def _joined(lower: WarpLowering, data: ir.Value) -> ir.Value:
+    """The two halves that a load left in the scratch."""
+    builder = lower.builder
+    places = (data, at(builder, data, 8 * LANES))
+    low, high = (
+        builder.zext(load(builder, place, integers(64), 64), integers(128)) for place in places
+    )
+    return builder.or_(low, builder.shl(high, ir.Constant(integers(128), [64] * LANES)))
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from llvmlite import ir
 from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.types import bits, integers
 from emulator.lower.warp import WarpLowering
-from emulator.native.lanes import splat
-from emulator.native.layout import LANES, Context, field, i64, load
+from emulator.native.compiled import routine_type
+from emulator.native.lanes import lanes_of, splat
+from emulator.native.layout import LANES, Context, Warp, field, i32, i64, load
 from emulator.ptx import Instruction, Symbol, Vector
 
 
@@ -58,7 +59,9 @@ def cvta(lower: WarpLowering, inst: Instruction) -> None:
     )
     if "shared::cta" in inst.modifiers:
         space = "shared"
-    if space is None:
+    if "param::entry" in inst.modifiers:
+        space = "param"
+    if space is None:  # "shared::cluster" among them
         raise NotLowered(inst.text)
     if space in ("shared", "local"):
         base = splat(builder, lower.shared_base()) if space == "shared" else lower.local_base()
@@ -81,7 +84,11 @@ def isspacep(lower: WarpLowering, inst: Instruction) -> None:
     local = builder.sub(address, lower.local_base())
     local_bytes = load(builder, field(builder, lower.context, Context, "local_bytes"), i64)
     in_local = builder.icmp_unsigned("<", local, splat(builder, local_bytes))
+    # a block alone is a cluster of one: its shared memory is all of the cluster's
     space = inst.modifiers[0].split("::")[0]
+    if space in ("const", "param"):
+        lower.write(target, _in_read_only(lower, address, space), inst)
+        return
     answers = {
         "shared": in_shared,
         "local": in_local,
@@ -90,3 +97,22 @@ def isspacep(lower: WarpLowering, inst: Instruction) -> None:
     if space not in answers:
         raise NotLowered(inst.text)
     lower.write(target, answers[space], inst)
+
+
+def _in_read_only(lower: WarpLowering, address: ir.Value, space: str) -> ir.Value:
+    """Whether addresses are of constants, or of the kernel's parameters."""
+    from emulator.lower.memory import declare
+
+    builder = lower.builder
+    builder.store(address, field(builder, lower.warp, Warp, "addresses"), align=64)
+    kind = routine_type("int64", "int64", "int64", "int64")
+    routine = declare(lower.module, kind, "coalesce_lanes_in_read_only")
+    numbers = [builder.ptrtoint(p, i64) for p in (lower.context, lower.warp)]
+    lanes = builder.call(routine, [*numbers, ir.Constant(i64, int(space == "param"))])
+    return lanes_of(builder, builder.trunc(lanes, i32))
+
+
+@instruction("createpolicy")
+def createpolicy(lower: WarpLowering, inst: Instruction) -> None:
+    """A cache policy: an opaque number, which the accesses that take it do not look at."""
+    lower.write(inst.operands[0], ir.Constant(integers(64), [0] * LANES), inst)

@@ -170,7 +170,7 @@ def _to_float8(lower: WarpLowering, inst: Instruction, name: str, source: str) -
         )
         both = builder.fpext(halves, ir.VectorType(single, 2 * LANES))
     if inst.has("relu"):
-        negative = builder.fcmp_ordered("<", both, everywhere(both.type, 0.0))
+        negative = builder.fcmp_ordered("<=", both, everywhere(both.type, 0.0))  # and -0
         both = builder.select(negative, everywhere(both.type, 0.0), both)
     codes = call_routine(lower, f"{name}_of_f32", both)
     lower.write(inst.operands[0], builder.bitcast(codes, integers(16)), inst)

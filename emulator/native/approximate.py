@@ -106,8 +106,9 @@ def _sine(builder: ir.IRBuilder, x: ir.Value, behind: float) -> ir.Value:
 
 
 def sin(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """``sin(x)``."""
-    return _sine(builder, x, 0.0)
+    """``sin(x)``; of -0 it is -0, whose sign the reduction would lose."""
+    zero = builder.fcmp_ordered("==", x, everywhere(x.type, 0.0))
+    return builder.select(zero, x, _sine(builder, x, 0.0))
 
 
 def cos(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:

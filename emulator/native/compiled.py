@@ -33,6 +33,7 @@ FILES: tuple[str, ...] = (
     "units.meeting",
     "units.barrier",
     "units.copies",
+    "units.spaces",
 )
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -1,7 +1,7 @@
 """Integer division without traps.
 
-Where the ISA leaves the result open, it is what an H100 gives: a quotient by zero is all ones, a
-remainder by zero the dividend; the most negative number by -1 wraps round.
+Where the ISA leaves the result open, it is what the code that ptxas makes for an H100 gives: by
+zero, quotient and remainder are all ones; the most negative number by -1 wraps round.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _remainder(signed: bool, wide: bool) -> Body:
         else:
             quotient = _divided_32(builder, a, safe, signed=signed)
             value = builder.sub(a, builder.mul(quotient, safe))
-        return builder.select(_zero(builder, b), a, value)
+        return builder.select(_zero(builder, b), everywhere(a.type, -1), value)
 
     return body
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emulator.errors import PtxError
 from emulator.ptx.syntax import (
@@ -514,6 +514,12 @@ class _Reader:
         if self.accept("!"):
             name = self.take()
             return Register(self.resolve(name.text), negated=True)
+        if token.text == "-" and self.peek(1).kind == "word":
+            self.take()
+            register = self.named(function, self.take().text)
+            if not isinstance(register, Register):
+                raise self.error(token, "expected a number or a register after '-'")
+            return replace(register, negated=True)
         if token.text == "-" or token.kind == "number":
             sign = -1 if self.accept("-") else 1
             number = self.take()
@@ -528,10 +534,15 @@ class _Reader:
 
     def named(self, function: Function, text: str) -> Register | Symbol:
         name = self.resolve(text)
+        stem, _, part = text.rpartition(".")
+        if stem and self.resolve(stem) in function.registers:
+            return Register(self.resolve(stem), part=part)
         if name in function.registers or (
             text.startswith("%") and name not in function.variables and text not in self.scopes[0]
         ):
             return Register(name)
+        if text == "_":
+            return Register("_")
         offset = 0
         if self.peek().text in ("+", "-") and self.peek(1).kind == "number":
             sign = -1 if self.take().text == "-" else 1

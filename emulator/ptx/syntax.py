@@ -16,10 +16,11 @@ class Location:
 
 @dataclass(frozen=True)
 class Register:
-    """A register operand."""
+    """A register operand; ``_`` takes a result nobody wants."""
 
     name: str  # unique within its function; special registers keep their PTX name
-    negated: bool = False  # "!%p1" as an operand
+    negated: bool = False  # "!%p1" as an operand, "-%r1" of vmad
+    part: str = ""  # "h0", "b3210": what a video instruction takes of it
 
 
 @dataclass(frozen=True)
