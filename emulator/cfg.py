@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass, field
 
 from emulator.errors import PtxError
-from emulator.ptx import Function, Instruction, PtxModule, Register, Symbol
+from emulator.ptx import Function, Immediate, Instruction, PtxModule, Register, Symbol
 from emulator.ptx.syntax import Address, Operand, Pair, Vector
 
 ENDS = {"bra", "ret", "exit", "trap", "call", "brx"}
@@ -23,6 +23,7 @@ WAITS = {"bar", "barrier"}  # a block ends after them: the warp resumes at the n
 # Operations of lanes on one another, and which operand is the mask of lanes that take part. Lanes
 # meet in an empty block before them.
 TOGETHER = {"shfl": 4, "vote": 2, "match": 2, "redux": 2, "elect": 1, "bar": 0, "barrier": 0}
+WHOLE_WARP = {"mma", "wmma", "ldmatrix", "stmatrix"}  # all 32 lanes take part
 READS_ITS_FIRST = {"bar", "barrier", "nanosleep", "brx", "call", "red"}
 MAYBE_SPINS = {"atom", "nanosleep", "red"}  # a loop that holds one may wait for another lane
 
@@ -71,6 +72,8 @@ def waits(instruction: Instruction) -> bool:
 
 def members(instruction: Instruction) -> Operand | None:
     """The mask of lanes that a ``.sync`` operation waits for; None for what waits for none."""
+    if instruction.opcode in WHOLE_WARP:
+        return Immediate(0xFFFFFFFF)
     at = TOGETHER.get(instruction.opcode)
     is_barrier = instruction.opcode in WAITS
     if at is None or "sync" not in instruction.modifiers or len(instruction.operands) <= at:

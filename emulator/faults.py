@@ -10,6 +10,7 @@ from emulator.memory import DeviceMemory, distance
 from emulator.module import SourceLine
 from emulator.native.layout import (
     COPY_MISUSE,
+    DIVERGENT,
     MISALIGNED,
     OUT_OF_BOUNDS,
     READ_ONLY,
@@ -104,6 +105,12 @@ def _describe(launch: Launch, inst: Instruction) -> tuple[str, str]:
         return "trap", f"the kernel executed a {what}"
     if context.fault_kind in MISUSES:
         return MISUSES[context.fault_kind](launch)
+    if context.fault_kind == DIVERGENT:
+        absent = [lane for lane in range(32) if not address >> lane & 1]
+        return "divergent warp", (
+            f"{'.'.join((inst.opcode, *inst.modifiers[:1]))} needs all 32 threads of the warp, "
+            f"but {_lanes(absent)} not here (they took another way, exited, or never were)"
+        )
     space = _window(inst)
     if inst.opcode == "cp":  # which names both spaces
         space = "shared" if context.fault_store else ""
@@ -127,6 +134,18 @@ def _describe(launch: Launch, inst: Instruction) -> tuple[str, str]:
             f"{context.local_bytes} bytes of local memory"
         )
     return kind, f"{size} bytes at {address:#x}, {_nearby(launch.memory, address, size)}"
+
+
+def _lanes(lanes: list[int]) -> str:
+    """``[3]`` as "lane 3 is", ``[0, 1, 2, 7]`` as "lanes 0-2, 7 are"."""
+    runs: list[list[int]] = []
+    for lane in lanes:
+        if runs and runs[-1][-1] == lane - 1:
+            runs[-1].append(lane)
+        else:
+            runs.append([lane])
+    words = ", ".join(f"{r[0]}-{r[-1]}" if len(r) > 1 else f"{r[0]}" for r in runs)
+    return f"lane {words} is" if len(lanes) == 1 else f"lanes {words} are"
 
 
 def _window(inst: Instruction) -> str:

@@ -18,6 +18,7 @@ from emulator.lower import (  # noqa: F401  (each registers its handlers)
     logic,
     memory,
     moves,
+    tensor,
     together,
     video,
 )

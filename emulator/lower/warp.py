@@ -29,6 +29,7 @@ from emulator.native.layout import (
     at,
     field,
     i1,
+    i8,
     i32,
     i64,
     load,
@@ -145,6 +146,7 @@ class WarpLowering:
         self.dirty: set[str] = set()
         self.fault_block: ir.Block | None = None
         self.site_index = 0
+        self.rooms: dict[str, ir.Value] = {}
 
     # --- masks --------------------------------------------------------------------------------
 
@@ -342,8 +344,10 @@ class WarpLowering:
     def site(self) -> ir.Value:
         return at(self.builder, self.sites, self.site_index * SITE_BYTES)
 
-    def fault(self, kind: int, lanes: ir.Value, operand: int = 0) -> None:
-        """End the launch here if any of ``lanes`` (an i32 mask) is set."""
+    def fault(
+        self, kind: int, lanes: ir.Value, operand: int = 0, *, detail: ir.Value | None = None
+    ) -> None:
+        """End the launch here if any of ``lanes`` (an i32 mask) is set; ``detail`` is an i64."""
         from emulator.native.lanes import first_lane
 
         builder = self.builder
@@ -357,10 +361,22 @@ class WarpLowering:
             }
             for name, value in fields.items():
                 builder.store(value, field(builder, self.context, Context, name))
+            if detail is not None:
+                builder.store(detail, field(builder, self.context, Context, "fault_address"))
             me = builder.ptrtoint(self.warp, i64)
             builder.store(me, field(builder, self.context, Context, "fault_warp"))
             assert self.fault_block is not None
             builder.branch(self.fault_block)
+
+    def room(self, name: str, nbytes: int) -> ir.Value:
+        """Memory of this kernel's own, at multiples of 64 bytes; the same for the same name."""
+        if name not in self.rooms:
+            with self.builder.goto_entry_block():
+                place = self.builder.alloca(ir.ArrayType(i8, nbytes), name=name)
+                place.align = 64
+                place.type = pointer  # llvmlite gives it a typed one, which fits no store
+                self.rooms[name] = place
+        return self.rooms[name]
 
     def shared_base(self) -> ir.Value:
         return load(self.builder, field(self.builder, self.block_state, BlockState, "shared"), i64)

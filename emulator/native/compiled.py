@@ -30,6 +30,7 @@ FILES: tuple[str, ...] = (
     "watch.observe",
     "watch.wavefronts",
     "watch.local",
+    "units.tensor",
     "units.meeting",
     "units.barrier",
     "units.copies",

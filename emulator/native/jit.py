@@ -24,6 +24,7 @@ from emulator.native.checks import (
 )
 from emulator.native.compiled import compiled_routines
 from emulator.native.moves import MOVES, WINDOW_LOAD, define_move_routines, has_permute, move_name
+from emulator.native.products import define_product_routines, product_names
 from emulator.native.rounding import define_rounding_routines, rounding_names
 from emulator.native.scheduler import define_scheduler
 
@@ -80,7 +81,7 @@ def routine_names() -> list[str]:
     names += [move_name(kind, n, c) for kind in ("load", "store") for n, c in MOVES]
     if has_permute():
         names.append(WINDOW_LOAD)
-    return [*names, *rounding_names(), *arithmetic_names(), *SCHEDULER_ENTRIES]
+    return [*names, *rounding_names(), *arithmetic_names(), *product_names(), *SCHEDULER_ENTRIES]
 
 
 def _routines_module() -> ir.Module:
@@ -89,6 +90,7 @@ def _routines_module() -> ir.Module:
     define_move_routines(module)
     define_rounding_routines(module)
     define_arithmetic_routines(module)
+    define_product_routines(module)
     define_scheduler(module)
     return module
 

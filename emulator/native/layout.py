@@ -26,6 +26,7 @@ EXITED = 0x7FFFFFFF
 # Kinds of fault.
 OUT_OF_BOUNDS, MISALIGNED, UNSUPPORTED, TRAP, READ_ONLY = range(1, 6)
 MBARRIER_MISUSE, COPY_MISUSE = 20, 21
+DIVERGENT = 16  # an instruction of the whole warp, reached by a part of it
 
 # What watches a launch, as bits of ``Context.observe``.
 COUNTERS, CACHES, RACES, UNINITIALISED = (1 << bit for bit in range(4))
