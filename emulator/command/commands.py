@@ -6,7 +6,8 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from emulator.command import arrays, wording
+from emulator.command import annotate, arrays, page, tables, wording
+from emulator.command.advice import advice
 from emulator.command.document import document
 from emulator.command.findings import findings_text
 from emulator.command.session import Session, prepare
@@ -32,11 +33,14 @@ def profile(options: argparse.Namespace) -> int:
     """Run the kernel with counters; tables and the annotated source."""
     session = prepare(options, "profile")
     _launch(session, options, counters=True)
+    if options.html is not None and session.report is not None:
+        page.write(session, options.html)
     if options.json:
         _write_json(session, "profile")
     else:
         print(headline(session))
-        print(session.report)
+        print()
+        print(_profile_text(session))
         if options.show:
             _show_arrays(session, options)
     arrays.save(session.arrays, options.save)
@@ -55,6 +59,24 @@ def check(options: argparse.Namespace) -> int:
             _show_arrays(session, options)
     arrays.save(session.arrays, options.save)
     return FOUND if session.findings else FINE
+
+
+def _profile_text(session: Session) -> str:
+    """Tables, annotated source, what stands out, what is approximate."""
+    report = session.report
+    assert report is not None
+    parts = [
+        tables.text(tables.tables(report)),
+        annotate.text(annotate.listings(report, session.loaded.module.sources)),
+    ]
+    said = advice(report)
+    if said:
+        parts.append("\n".join(["What stands out", *(f"  {line}" for line in said)]))
+    notes = list(report.notes)
+    if report.approximate:
+        notes.append("~ marks counters that may differ from an H100's.")
+    parts.append("\n".join(notes))
+    return "\n\n".join(part for part in parts if part)
 
 
 def headline(session: Session) -> str:

@@ -16,3 +16,13 @@ def duration(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds * 1e3:.3g} ms"
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+def amount(value: float) -> str:
+    """``12,345``; a fraction keeps two digits."""
+    return f"{int(value):,}" if value == int(value) else f"{value:,.2f}"
+
+
+def fraction(value: float) -> str:
+    """``4``, ``1.25``, ``31.9``: a ratio without digits that say nothing."""
+    return f"{value:,.2f}".rstrip("0").rstrip(".")

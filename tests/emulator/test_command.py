@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -9,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
 from emulator.command import main
+from emulator.command.progress import Progress
 
 REPOSITORY = Path(__file__).parents[2]
 SCALE = """\
@@ -267,3 +270,123 @@ def test_ptx_runs_as_it_stands(command, ptx):
     assert "arg1  f32[4]  all elements changed\n  [2. 4. 6. 8.]" in done.out
     refused = command("run", "scale.ptx", *words, "-DX")
     assert (refused.status, "are for compiling C++" in refused.err) == (2, True)
+
+
+TRANSPOSE = """\
+constexpr int TILE = 32;
+__global__ void transpose(const float* in, float* out, int n) {
+  __shared__ float tile[TILE][TILE];
+  tile[threadIdx.y][threadIdx.x] = in[threadIdx.y * n + threadIdx.x];
+  __syncthreads();
+  if (threadIdx.x < 1 && n < 0) out[0] = 1;
+  // a comment
+
+
+
+  out[threadIdx.y * n + threadIdx.x] = tile[threadIdx.x][threadIdx.y];
+}
+"""
+TRANSPOSE_32 = ("transpose.cu", "--grid", 1, "--block", "32,32", "f32[32,32]=arange",
+                "out:f32[32,32]", 32)  # fmt: skip
+
+
+@pytest.fixture
+def transpose(command) -> Command:
+    Path("transpose.cu").write_text(TRANSPOSE)
+    return command
+
+
+def row(text: str, name: str) -> list[str]:
+    """The cells of a table's row."""
+    (line,) = [line for line in text.split("\n") if line.strip().startswith(name)]
+    return line.strip().removeprefix(name).split()
+
+
+def test_a_profile_has_tables_and_the_annotated_source(transpose):
+    done = transpose("profile", *TRANSPOSE_32)
+    assert (done.status, done.err) == (0, "")
+    glob, shared = done.out.split("Global memory")[1].split("Shared memory")[:2]
+    assert row(glob, "requests") == ["32", "32"]
+    assert row(glob, "sectors of 32 bytes") == ["128", "128"]
+    assert row(glob, "sectors a request") == ["4", "4"]
+    assert row(shared.split("Instructions")[0], "wavefronts") == ["1,024", "32"]
+    source = {
+        int(line.split()[0]): line
+        for line in done.out.split("| transpose.cu\n")[1].split("\n\n")[0].split("\n")
+        if line.strip() and line.split()[0].isdecimal()
+    }
+    assert "ld 4" in source[4]
+    numbers, text = source[11].split("|")
+    assert numbers.split()[-4:] == ["st", "4", "1,024", "(32x)"]
+    assert text.startswith("   out[threadIdx.y * n")
+    assert len({line.index("|") for line in source.values()}) == 1
+    assert source[7].split("|")[0].split() == ["7"]
+    assert 8 in source and 13 not in source
+    stands_out = done.out.split("What stands out\n")[1]
+    assert "transpose.cu:11: bank conflicts make 1,024 wavefronts" in stands_out
+
+
+def test_advice_names_scattered_accesses_and_idle_lanes(command):
+    Path("bad.cu").write_text(
+        "__global__ void bad(const float* x, float* y) {\n"
+        "  if (threadIdx.x % 8 == 0)\n"
+        "    y[threadIdx.x] = sqrtf(x[threadIdx.x * 32]) * x[1] + x[2] / x[3];\n"
+        "}\n"
+    )
+    done = command("profile", "bad.cu", "--grid", 1, "--block", 64, "f32[4096]=1", "f32[64]")
+    assert "bad.cu:3: a request of these global stores touches 4 sectors" in done.out
+    assert "bad.cu:3: 4 of 32 lanes are active on average" in done.out
+
+
+def test_json_follows_its_schema(transpose):
+    schema = json.loads((REPOSITORY / "emulator/command/document.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for verb in ("run", "profile", "check"):
+        done = transpose(verb, *TRANSPOSE_32, "--json")
+        jsonschema.validate(done.json, schema)
+        assert (done.status, done.json["completed"], done.json["command"]) == (0, True, verb)
+        assert [a["changed"] for a in done.json["arrays"]] == [0, 1024]
+        assert bool(done.json["lines"]) is (verb == "profile")
+    done = scale(transpose, "f32[10]", "f32[1024]", 2, 1024, "--json", verb="check")
+    jsonschema.validate(done.json, schema)
+    assert (done.status, done.json["completed"]) == (1, False)
+    assert done.json["findings"][0]["kind"] == "out-of-bounds write"
+    assert done.json["findings"][0]["line"] == 3
+
+
+def test_a_page_holds_everything_it_shows(transpose):
+    done = transpose("profile", *TRANSPOSE_32, "--html", "page.html")
+    assert done.status == 0
+    page = Path("page.html").read_text()
+    assert "transpose(const float* in, float* out, int n)" in page
+    assert "n &lt; 0" in page
+    assert "http" not in page and "src=" not in page
+    assert page.count("<tr") == page.count("</tr>") and page.count("<td") == page.count("</td>")
+    assert transpose("profile", *TRANSPOSE_32, "--html", "no/page.html").status == 2
+
+
+def test_check_words_a_fault_as_compute_sanitizer_does(command):
+    done = scale(command, "f32[1000]", "f32[1024]", 2, 1024, verb="check")
+    assert (done.status, done.err) == (1, "")
+    lines = done.out.rstrip().split("\n")
+    assert all(line.startswith("=========") for line in lines)
+    assert lines[1].startswith("========= Error (memcheck): out-of-bounds write in kernel 'scale'")
+    assert lines[-1] == "========= ERROR SUMMARY: 1 error; the kernel was stopped"
+    done = scale(command, "f32[1024]", "f32[1024]=0", 2, 1024, verb="check")
+    assert done.status == 0
+    assert done.out.rstrip().endswith("========= ERROR SUMMARY: 0 errors")
+
+
+def test_a_long_run_says_how_far_it_is(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("emulator.command.progress.PATIENCE", 0.0)
+    monkeypatch.setattr("emulator.command.progress.PAUSE", 0.0)
+    with Progress("scale") as progress:
+        progress(250, 1000)
+    assert "scale: 250 of 1,000 blocks, 25 %" in terminal.getvalue()
+    assert terminal.getvalue().endswith(" \r")
