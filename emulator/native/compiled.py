@@ -35,6 +35,12 @@ FILES: tuple[str, ...] = (
     "units.barrier",
     "units.copies",
     "units.spaces",
+    "watch.shadow",
+    "watch.complaints",
+    "watch.clocks",
+    "watch.races",
+    "watch.uninitialised",
+    "watch.checked",
 )
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -80,6 +80,8 @@ class Context(ctypes.Structure):
         ("copies", u32),  # when their bytes move: LATE, EAGER or SHUFFLED
         ("copy_seed", u32),  # of what SHUFFLED draws
         ("copies_forced", u64),  # finished before their time because too many were in flight
+        # checkers
+        ("checker", u64),  # emulator.watch.shadow.Checker; 0: none
     ]
 
 
@@ -139,6 +141,8 @@ class BlockState(ctypes.Structure):
         ("reducing", u32),  # bit i: barrier i also reduces predicates
         # mbarriers
         ("mbarriers", u64),  # those alive (emulator.units.mbarrier), on the heap; 0: none yet
+        # checkers
+        ("shadow", u64),  # emulator.watch.shadow.Shadow; 0: none
     ]
 
 

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from emulator.native.compiled import accessors, routine
-from emulator.native.layout import COUNTERS, LOCAL, SHARED, Context, offset
+from emulator.native.layout import (
+    COUNTERS,
+    LOCAL,
+    RACES,
+    SHARED,
+    UNINITIALISED,
+    Context,
+    offset,
+)
+from emulator.watch.checked import check_access
 from emulator.watch.local import count_local
 from emulator.watch.wavefronts import count_wavefronts
 
@@ -23,3 +32,5 @@ def observe_access(
             count_wavefronts(warp, site, mask, nbytes, base)
         elif space == LOCAL:
             count_local(context, warp, site, mask, nbytes, base)
+    if watching & (RACES | UNINITIALISED):
+        check_access(context, warp, site, mask, nbytes, space, base)

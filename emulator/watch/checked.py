@@ -1,0 +1,201 @@
+"""The checkers' part of an access: which memory it is, which checkers look at it."""
+
+from __future__ import annotations
+
+from emulator.native.compiled import accessors, inner, routine
+from emulator.native.layout import (
+    GLOBAL,
+    LANES,
+    LOCAL,
+    RACES,
+    SHARED,
+    SITE_BYTES,
+    UNINITIALISED,
+    BlockState,
+    Context,
+    Warp,
+)
+from emulator.watch.clocks import (
+    CHECKER_AT,
+    INDEX_AT,
+    SHADOW_AT,
+    STATE_AT,
+    acquire,
+    fence,
+    release,
+    start_clocks,
+)
+from emulator.watch.races import watch_races
+from emulator.watch.shadow import (
+    ACQUIRES,
+    BLOCK_SCOPE,
+    IS_ATOMIC,
+    IS_COPY,
+    IS_GENERIC,
+    IS_STRONG,
+    READS,
+    RELEASES,
+    UNSET,
+    WRITES,
+    Checker,
+    Facts,
+    Shadow,
+    offset,
+    size,
+)
+from emulator.watch.uninitialised import fill_bytes, watch_uninitialised
+
+read_u32, _ = accessors("uint32")
+read_i64, write_i64 = accessors("int64")
+
+OBSERVE_AT = offset(Context, "observe")
+SITES_AT = offset(Context, "sites")
+LOCAL_BYTES_AT = offset(Context, "local_bytes")
+ADDRESSES_AT = offset(Warp, "addresses")
+SHARED_AT = offset(BlockState, "shared")
+LOCAL_AT = offset(BlockState, "local")
+FACTS_AT = offset(Checker, "facts")
+FACTS_BYTES = size(Facts)
+FLAGS_AT = offset(Facts, "flags")
+LOW_AT = offset(Checker, "low")
+HIGH_AT = offset(Checker, "high")
+GLOBAL_CELLS_AT = offset(Checker, "cells")
+GLOBAL_SHIFT_AT = offset(Checker, "global_shift")
+SHARED_SHIFT_AT = offset(Checker, "shared_shift")
+GLOBAL_UNSET_AT = offset(Checker, "unset")
+CELLS_AT = offset(Shadow, "cells")
+SHARED_UNSET_AT = offset(Shadow, "shared_unset")
+LOCAL_UNSET_AT = offset(Shadow, "local_unset")
+SHARED_BYTES_AT = offset(Shadow, "shared_bytes")
+BLOCK_LOCAL_BYTES_AT = offset(Shadow, "local_bytes")
+
+
+@routine("void", *["int64"] * 2)
+def observe_start_block(context: int, state: int) -> None:
+    """A block starts: its shared and local memory hold nothing, its warps know nothing."""
+    shadow = read_i64(state + SHADOW_AT)
+    if shadow == 0:
+        return
+    start_clocks(context, state, shadow)
+    if read_i64(shadow + SHARED_UNSET_AT) != 0:
+        fill_bytes(read_i64(shadow + SHARED_UNSET_AT), read_i64(shadow + SHARED_BYTES_AT), UNSET)
+    if read_i64(shadow + LOCAL_UNSET_AT) != 0:
+        nbytes = read_i64(shadow + BLOCK_LOCAL_BYTES_AT)
+        fill_bytes(read_i64(shadow + LOCAL_UNSET_AT), nbytes, UNSET)
+
+
+@inner
+def inside(warp: int, mask: int, low: int, high: int) -> int:
+    """The lanes whose addresses are in ``low .. high``."""
+    found = 0
+    for lane in range(LANES):
+        if mask >> lane & 1:
+            address = read_i64(warp + ADDRESSES_AT + 8 * lane)
+            if low <= address < high:
+                found |= 1 << lane
+    return found
+
+
+@inner
+def check_one_space(
+    context: int,
+    checker: int,
+    state: int,
+    shadow: int,
+    warp: int,
+    facts: int,
+    mask: int,
+    nbytes: int,
+    space: int,
+    base: int,
+) -> None:
+    """An access of lanes that all touch the same space; addresses count from ``base``."""
+    watching = int(read_u32(context + OBSERVE_AT))
+    flags = read_i64(facts + FLAGS_AT)
+    reads, writes = flags & READS != 0, flags & WRITES != 0
+    if flags & IS_COPY:
+        reads, writes = space == GLOBAL, space == SHARED
+    if space == SHARED:
+        if watching & UNINITIALISED and not (flags & IS_COPY):
+            unset = read_i64(shadow + SHARED_UNSET_AT)
+            watch_uninitialised(
+                checker, shadow, warp, facts, mask, nbytes, space, unset, base, 0, reads, writes
+            )
+        if watching & RACES:
+            watch_races(
+                checker, state, shadow, warp, facts, mask, nbytes, space,
+                read_i64(shadow + CELLS_AT), base, read_i64(checker + SHARED_SHIFT_AT), writes,
+            )  # fmt: skip
+    elif space == LOCAL:
+        if watching & UNINITIALISED:
+            lane_bytes = read_i64(context + LOCAL_BYTES_AT)
+            unset = read_i64(shadow + LOCAL_UNSET_AT)
+            if base == 0:  # offsets into each lane's own
+                unset += int(read_u32(warp + INDEX_AT)) * LANES * lane_bytes
+            else:
+                lane_bytes = 0
+            watch_uninitialised(
+                checker, shadow, warp, facts, mask, nbytes, space, unset, base, lane_bytes,
+                reads, writes,
+            )  # fmt: skip
+    elif space == GLOBAL:
+        low, high = read_i64(checker + LOW_AT), read_i64(checker + HIGH_AT)
+        mask = inside(warp, mask, low, high)
+        if watching & UNINITIALISED and read_i64(checker + GLOBAL_UNSET_AT) != 0:
+            watch_uninitialised(
+                checker, shadow, warp, facts, mask, nbytes, space,
+                read_i64(checker + GLOBAL_UNSET_AT), low, 0, reads, writes,
+            )  # fmt: skip
+        if watching & RACES:
+            watch_races(
+                checker, state, shadow, warp, facts, mask, nbytes, space,
+                read_i64(checker + GLOBAL_CELLS_AT), low, read_i64(checker + GLOBAL_SHIFT_AT),
+                writes,
+            )  # fmt: skip
+
+
+@inner
+def check_access(
+    context: int, warp: int, site: int, mask: int, nbytes: int, space: int, base: int
+) -> None:
+    """Show an access to the checkers that are on."""
+    checker = read_i64(context + CHECKER_AT)
+    state = read_i64(warp + STATE_AT)
+    shadow = read_i64(state + SHADOW_AT)
+    if checker == 0 or shadow == 0:
+        return
+    number = (site - read_i64(context + SITES_AT)) // SITE_BYTES
+    facts = read_i64(checker + FACTS_AT) + FACTS_BYTES * number
+    flags = read_i64(facts + FLAGS_AT)
+    index = int(read_u32(warp + INDEX_AT))
+    strong = flags & IS_STRONG != 0
+    block_only = flags & BLOCK_SCOPE != 0 or space == SHARED
+    if strong and flags & WRITES:
+        if flags & RELEASES:
+            fence(shadow, index, flags & BLOCK_SCOPE != 0)
+        release(checker, state, shadow, index, block_only)
+    if flags & IS_GENERIC and space != 0 or space == GLOBAL:
+        shared = read_i64(state + SHARED_AT)
+        local = read_i64(state + LOCAL_AT)
+        in_shared = in_local = 0
+        if flags & IS_GENERIC:
+            in_shared = inside(warp, mask, shared, shared + read_i64(shadow + SHARED_BYTES_AT))
+            in_local = inside(warp, mask, local, local + read_i64(shadow + BLOCK_LOCAL_BYTES_AT))
+        rest = mask & ~in_shared & ~in_local
+        if in_shared != 0:
+            check_one_space(
+                context, checker, state, shadow, warp, facts, in_shared, nbytes, SHARED, shared
+            )
+        if in_local != 0:
+            check_one_space(
+                context, checker, state, shadow, warp, facts, in_local, nbytes, LOCAL, local
+            )
+        if rest != 0:
+            check_one_space(context, checker, state, shadow, warp, facts, rest, nbytes, GLOBAL, 0)
+    else:
+        check_one_space(context, checker, state, shadow, warp, facts, mask, nbytes, space, base)
+    if strong and flags & ACQUIRES:
+        acquire(checker, shadow, index, block_only)
+
+
+__all__ = ["IS_ATOMIC", "check_access"]

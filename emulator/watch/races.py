@@ -1,0 +1,229 @@
+"""racecheck: accesses to the same memory that nothing orders, at least one of them a write.
+
+Each access is compared with the stamps in its cells, then leaves its own. What is ordered is said
+in :mod:`emulator.watch.clocks`: nothing here depends on the order in which warps happened to run,
+except which of two racing accesses is met second.
+
+Strong accesses (atomic, volatile, relaxed, acquire, release) do not race with one another, as far
+as their scopes reach (PTX ISA, memory consistency model, morally strong operations). One exception
+is deliberate: volatile accesses to shared memory by lanes of one warp, the warp-synchronous code of
+GPUs before Volta.
+"""
+
+from __future__ import annotations
+
+from emulator.native.compiled import accessors, inner
+from emulator.native.layout import LANES, SHARED, BlockState, Warp
+from emulator.watch.clocks import CLOCK_AT, INDEX_AT, TAG_AT, USED_AT, happened_before
+from emulator.watch.complaints import complain
+from emulator.watch.shadow import (
+    BLOCK_SCOPE,
+    BLOCK_SHIFT,
+    CELL_BYTES,
+    CLOCK_SHIFT,
+    HAS_DATA,
+    IS_ATOMIC,
+    IS_STRONG,
+    IS_VOLATILE,
+    OTHER_READ_AT,
+    READ_AT,
+    READ_WRITE,
+    READS,
+    SITE_MASK,
+    STRONG_AT,
+    THREAD_MASK,
+    THREAD_SHIFT,
+    WRITE_AT,
+    WRITE_READ,
+    WRITE_WRITE,
+    WRITES,
+    Checker,
+    Facts,
+    offset,
+)
+
+read_u8, _ = accessors("uint8")
+read_u16, _ = accessors("uint16")
+read_u32, _ = accessors("uint32")
+read_i64, write_i64 = accessors("int64")
+
+ADDRESSES_AT = offset(Warp, "addresses")
+DATA_AT = offset(Warp, "data")
+SHARED_AT = offset(BlockState, "shared")
+BY_NUMBER_AT = offset(Checker, "by_number")
+NUMBER_AT = offset(Facts, "number")
+FLAGS_AT = offset(Facts, "flags")
+ELEMENT_AT = offset(Facts, "element_bytes")
+OLD_KNOWN, NEW_KNOWN = 1, 2
+WARP_SHIFT = THREAD_SHIFT + 5
+
+
+@inner
+def value_at(address: int, nbytes: int) -> int:
+    """A value of up to 8 bytes."""
+    if nbytes >= 8:
+        return read_i64(address)
+    if nbytes == 4:
+        return int(read_u32(address))
+    if nbytes == 2:
+        return int(read_u16(address))
+    return int(read_u8(address))
+
+
+@inner
+def scratch_of(warp: int, lane: int, byte: int, element: int) -> int:
+    """Where scratch holds the element that starts at a byte of a lane's access."""
+    return warp + DATA_AT + (byte // element * LANES + lane) * element
+
+
+@inner
+def excused(checker: int, flags: int, other: int, stamp: int, space: int) -> bool:
+    """Whether two accesses may meet because both are strong."""
+    number = other & SITE_MASK
+    theirs = read_i64(read_i64(checker + BY_NUMBER_AT) + 8 * number)
+    if flags & theirs & IS_STRONG == 0:
+        return False
+    if (flags | theirs) & BLOCK_SCOPE and other >> BLOCK_SHIFT != stamp >> BLOCK_SHIFT:
+        return False
+    same_warp = other >> WARP_SHIFT == stamp >> WARP_SHIFT
+    return not ((flags | theirs) & IS_VOLATILE and same_warp and space == SHARED)
+
+
+@inner
+def report(
+    checker: int,
+    warp: int,
+    facts: int,
+    kind: int,
+    space: int,
+    mask: int,
+    nbytes: int,
+    lane: int,
+    byte: int,
+    other: int,
+    stamp: int,
+    state: int,
+    origin: int,
+) -> None:
+    """Complain of an access (its cell starts at ``byte``) and the stamp that it met there."""
+    address = read_i64(warp + ADDRESSES_AT + 8 * lane)
+    flags = read_i64(facts + FLAGS_AT)
+    element = min(read_i64(facts + ELEMENT_AT), nbytes, 8)
+    byte = byte // element * element
+    memory = address + byte
+    shown = memory
+    if space == SHARED:
+        shown -= origin
+        memory = read_i64(state + SHARED_AT) + shown
+    old = value_at(memory, element)
+    new = 0
+    values = OLD_KNOWN
+    harmless = 0
+    at_once = 0
+    if flags & HAS_DATA:
+        new = value_at(scratch_of(warp, lane, byte, element), element)
+        values |= NEW_KNOWN
+        theirs = read_i64(read_i64(checker + BY_NUMBER_AT) + 8 * (other & SITE_MASK))
+        twin = (other >> THREAD_SHIFT & THREAD_MASK) % LANES
+        if other >> WARP_SHIFT == stamp >> WARP_SHIFT and (other ^ stamp) & SITE_MASK == 0:
+            if mask >> twin & 1 and twin < lane:
+                if read_i64(warp + ADDRESSES_AT + 8 * twin) == address:
+                    at_once = 1
+                    old = value_at(scratch_of(warp, twin, byte, element), element)
+        if kind == WRITE_WRITE and old == new and theirs & IS_ATOMIC == 0:
+            harmless = 1
+    complain(
+        checker, kind, space, other, stamp, shown, element,
+        old, new, values, at_once, harmless,
+    )  # fmt: skip
+
+
+@inner
+def watch_races(
+    checker: int,
+    state: int,
+    shadow: int,
+    warp: int,
+    facts: int,
+    mask: int,
+    nbytes: int,
+    space: int,
+    cells: int,
+    origin: int,
+    shift: int,
+    writes: bool,
+) -> None:
+    """Compare an access with what is stamped, then stamp it.
+
+    ``cells`` are those of memory from ``origin`` on, ``1 << shift`` bytes each.
+    """
+    index = int(read_u32(warp + INDEX_AT))
+    flags = read_i64(facts + FLAGS_AT)
+    strong = flags & IS_STRONG != 0
+    volatile_shared = flags & IS_VOLATILE != 0 and space == SHARED
+    only_plain = strong and not volatile_shared  # meets other strong ones without a race
+    scoped = flags & BLOCK_SCOPE != 0
+    clock = read_i64(shadow + CLOCK_AT + 8 * index)
+    write_i64(shadow + USED_AT + 8 * index, 1)
+    common = read_i64(shadow + TAG_AT) | clock << CLOCK_SHIFT | read_i64(facts + NUMBER_AT)
+    common |= index << WARP_SHIFT
+    in_shared = space == SHARED
+    granule = 1 << shift
+    after_write = WRITE_WRITE if writes else WRITE_READ
+    for lane in range(LANES):
+        if not mask >> lane & 1:
+            continue
+        stamp = common | lane << THREAD_SHIFT
+        place = read_i64(warp + ADDRESSES_AT + 8 * lane) - origin
+        said = 0
+        for byte in range(0, nbytes, granule):
+            cell = cells + ((place + byte) >> shift) * CELL_BYTES
+            write = read_i64(cell + WRITE_AT)
+            if write != 0 and (write ^ stamp) >> THREAD_SHIFT != 0:
+                if write != said and not happened_before(
+                    checker, shadow, index, lane, write, in_shared
+                ):
+                    said = write
+                    report(
+                        checker, warp, facts, after_write, space, mask, nbytes,
+                        lane, byte, write, stamp, state, origin,
+                    )  # fmt: skip
+            other = read_i64(cell + STRONG_AT)
+            if other != 0 and (other ^ stamp) >> THREAD_SHIFT != 0:
+                if (not only_plain or scoped or in_shared) and other != said:
+                    if not happened_before(checker, shadow, index, lane, other, in_shared):
+                        if not excused(checker, flags, other, stamp, space):
+                            said = other
+                            report(
+                                checker, warp, facts, after_write, space, mask, nbytes,
+                                lane, byte, other, stamp, state, origin,
+                            )  # fmt: skip
+            if writes:
+                for slot in range(READ_AT, OTHER_READ_AT + 8, 8):
+                    other = read_i64(cell + slot)
+                    if other != 0 and (other ^ stamp) >> THREAD_SHIFT != 0 and other != said:
+                        if not happened_before(checker, shadow, index, lane, other, in_shared):
+                            if not excused(checker, flags, other, stamp, space):
+                                said = other
+                                report(
+                                    checker, warp, facts, READ_WRITE, space, mask, nbytes,
+                                    lane, byte, other, stamp, state, origin,
+                                )  # fmt: skip
+                if strong:
+                    write_i64(cell + STRONG_AT, stamp)
+                else:
+                    write_i64(cell + WRITE_AT, stamp)
+                    write_i64(cell + STRONG_AT, 0)
+                    write_i64(cell + READ_AT, 0)
+                    write_i64(cell + OTHER_READ_AT, 0)
+            elif not strong or volatile_shared:
+                other = read_i64(cell + READ_AT)
+                if other == 0 or (other ^ stamp) >> THREAD_SHIFT == 0:
+                    write_i64(cell + READ_AT, stamp)
+                elif happened_before(checker, shadow, index, lane, other, in_shared):
+                    write_i64(cell + READ_AT, stamp)
+                else:
+                    write_i64(cell + OTHER_READ_AT, stamp)
+
+
+__all__ = ["READS", "WRITES", "watch_races"]
