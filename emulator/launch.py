@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from emulator.arch import H100, Arch
+from emulator.checks import OBSERVE, Watch, checks_named
 from emulator.copying import copies_mode, end_copies
 from emulator.counting import collect
 from emulator.errors import LaunchError
@@ -49,6 +51,7 @@ def launch(
     async_copies: str = "late",
     seed: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    checks: Collection[str] = (),
 ) -> Report:
     """Run ``kernel`` over ``grid`` x ``block`` threads and return what it cost.
 
@@ -59,25 +62,36 @@ def launch(
     them (what is not waited for is not there), "eager", at once, or "shuffled", at times in between
     that ``seed`` draws. Where a warp has more than 4096 such instructions in flight, the older half
     finish early, with a warning. ``progress`` is told now and then how many blocks have finished,
-    and how many there are.
+    and how many there are. ``checks``
+    turns on compute-sanitizer's tools besides memcheck, which always runs: any of "racecheck",
+    "initcheck", "synccheck", or "all"; what they find is in the report's ``findings``.
 
     Raises :class:`LaunchError` for what no GPU would start, :class:`DeviceFault` for what ends a
     launch (out of bounds, misaligned, trap, deadlock), :class:`UnsupportedInstruction`, and
     :class:`LaunchTimeout` after ``timeout_s`` seconds.
     """
+    named = checks_named(checks)
     check_launch(kernel, grid, block, params, shared_bytes, arch, registers)
     run = _prepare(
         kernel, grid, block, params, memory, shared_bytes, counters, arch, argument_names
     )
     run.context.copies = copies_mode(async_copies)
     run.context.copy_seed = (seed or 0) & 0xFFFFFFFF
+    run.checks = named
+    if named & OBSERVE.keys():
+        run.context.observe |= sum(bit for name, bit in OBSERVE.items() if name in named)
+        run.watch = Watch(run)
+    if "initcheck" not in named:
+        memory.unwatched += 1
     temporary: list[Allocation] = []
     try:
         run_ = Runner(run, params, counters, registers, temporary)
         run_.run(timeout_s, progress)
+        found = run.watch.finish() if run.watch else ()
         if not counters:
-            return Report(kernel.name, grid, block, shared_bytes, f"emulated {arch.name}")
-        report = collect.report(run)
+            device = f"emulated {arch.name}"
+            return Report(kernel.name, grid, block, shared_bytes, device, findings=found)
+        report = replace(collect.report(run), findings=found)
         return modelled_time(report, run, registers)
     finally:
         end_copies(run)

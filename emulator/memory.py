@@ -35,6 +35,9 @@ class Allocation:
         self.name = name
         self.writable = writable
         self.freed = False
+        # Bytes known to be written though they hold what fresh memory holds; None: all count.
+        self.written: npt.NDArray[np.bool_] | None = None
+        self._unwatched = 0
 
     @property
     def end(self) -> int:
@@ -45,6 +48,27 @@ class Allocation:
         if self.freed:
             raise ValueError(f"device memory {self.name or hex(self.address)!r} has been freed")
         return self.memory.bytes_at(self.address, self.nbytes)
+
+    def begin_unwritten(self) -> None:
+        """Count as never written what holds 0xFF bytes from here on, for initcheck."""
+        self.written = np.zeros(self.nbytes, dtype=np.bool_)
+        self._unwatched = self.memory.unwatched
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a launch without initcheck may have written bytes that count as unwritten."""
+        return self._unwatched != self.memory.unwatched
+
+    def unwritten(self) -> npt.NDArray[np.bool_]:
+        """Byte by byte, what nobody is known to have written."""
+        holds_poison: npt.NDArray[np.bool_] = self.view() == POISON
+        return holds_poison if self.written is None else holds_poison & ~self.written
+
+    def note_written(self, bytes_written: npt.NDArray[np.bool_]) -> None:
+        """A watched launch has ended and knows which bytes have been written."""
+        self.written = bytes_written
+        if not self.doubtful:
+            self._unwatched = self.memory.unwatched
 
     def __repr__(self) -> str:
         return f"Allocation({self.name or 'unnamed'}, {self.address:#x}, {self.nbytes} bytes)"
@@ -65,6 +89,7 @@ class DeviceMemory:
         self.recently_freed: deque[Allocation] = deque(maxlen=256)
         self.heap = Heap(self)
         self._table = np.zeros((64, 4), dtype=np.uint64)
+        self.unwatched = 0  # launches so far that initcheck did not watch
         self.version = 0  # counts changes, so that a launch can keep its table of regions
 
     def bytes_at(self, address: int, nbytes: int) -> npt.NDArray[np.uint8]:

@@ -10,6 +10,18 @@ Dim3 = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
+class Side:
+    """One of the two accesses of a race."""
+
+    kind: str  # "read", "write" or "atomic"
+    file: str
+    line: int
+    source_text: str
+    block: Dim3
+    thread: Dim3
+
+
+@dataclass(frozen=True)
 class Finding:
     """Something a checker saw a kernel do, named as compute-sanitizer names it."""
 
@@ -24,6 +36,9 @@ class Finding:
     address: int  # as the kernel used it: a device address, or an offset into shared or local
     nbytes: int
     message: str  # the whole finding in words
+    count: int = 1  # how often in this launch; thread and address are the first time's
+    severity: str = "error"  # or "info": unordered, but the result is the same
+    sides: tuple[Side, ...] = ()  # of a race; the finding's own line and thread are the second's
 
     def __str__(self) -> str:
         return self.message

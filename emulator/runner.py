@@ -149,6 +149,8 @@ class Runner:
         slot = Slot(state, storage, shared, local)
         self._number_threads(slot)
         self.launch.slots.append(slot)
+        if self.launch.watch is not None:
+            self.launch.watch.add_slot(state)
         return slot
 
     def _number_threads(self, slot: Slot) -> None:

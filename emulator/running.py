@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from emulator.memory import Allocation, DeviceMemory
 from emulator.module import Kernel
 from emulator.native.layout import BlockState, Context, Site, Warp
 from emulator.report import Dim3
+
+if TYPE_CHECKING:
+    from emulator.checks import Watch
 
 
 @dataclass
@@ -42,6 +46,8 @@ class Launch:
     sites: ctypes.Array[Site]
     block_counts: np.ndarray  # (blocks of the graph, 2): warps, lanes
     slots: list[Slot]
+    checks: frozenset[str] = frozenset({"memcheck"})
+    watch: Watch | None = None  # what racecheck and initcheck remember
 
 
 def resident_blocks(launch: Launch, registers: int | None) -> int:

@@ -10,6 +10,7 @@ from emulator.lower import copies
 from emulator.lower.meetings import meet, release_meetings
 from emulator.lower.registry import HANDLERS, NotLowered
 from emulator.lower.warp import Frame, WarpLowering
+from emulator.lower.watch import watch_order
 from emulator.native.lanes import bits_of, count_lanes, lanes_of, splat
 from emulator.native.layout import (
     AVOID_BIT,
@@ -197,6 +198,7 @@ class _KernelLowering:
             try:
                 if handler is None:
                     raise NotLowered(inst.opcode)
+                watch_order(lower, inst)
                 handler(lower, inst)
             except NotLowered:
                 lower.fault(UNSUPPORTED, lower.active(inst))
@@ -262,6 +264,7 @@ class _KernelLowering:
             from emulator.lower.control import TERMINATORS
 
             try:
+                watch_order(lower, inst)
                 TERMINATORS[inst.opcode](self, block, inst)
             except NotLowered:
                 lower.fault(UNSUPPORTED, lower.active(inst))

@@ -104,11 +104,12 @@ def st(lower: WarpLowering, inst: Instruction) -> None:
     if width == 128:
         values = _halves(lower, values[0])
         width = 64
+    # before the checks, so that racecheck sees what is about to be written
+    data = field(lower.builder, lower.warp, Warp, "data")
+    for index, value in enumerate(values):
+        where = at(lower.builder, data, index * width // 8 * LANES)
+        lower.builder.store(value, where, align=min(width // 8 * LANES, 64))
     with access(lower, inst, space, address, width // 8, len(values), store=True) as checked:
-        data = field(lower.builder, lower.warp, Warp, "data")
-        for index, value in enumerate(values):
-            where = at(lower.builder, data, index * width // 8 * LANES)
-            lower.builder.store(value, where, align=min(width // 8 * LANES, 64))
         checked.move("store")
 
 

@@ -118,8 +118,24 @@ def _define_start_block(module: ir.Module) -> ir.Function:
         frame = at(builder, warp, WARP_HEADER_BYTES)
         length = builder.sub(stride, ir.Constant(i64, WARP_HEADER_BYTES))
         builder.call(memset, [frame, ir.Constant(i8, 0), length, ir.Constant(ir.IntType(1), 0)])
+    _tell_checkers(builder, context, block, "observe_start_block")
     builder.ret_void()
     return builder.function
+
+
+def _tell_checkers(
+    builder: ir.IRBuilder, context: ir.Value, block: ir.Value, name: str, *numbers: ir.Value
+) -> None:
+    """Call a routine of the checkers when they watch."""
+    kind = routine_type("void", *["int64"] * (2 + len(numbers)))
+    shadow = load(builder, field(builder, block, BlockState, "shadow"), i64)
+    watched = builder.icmp_unsigned("!=", shadow, ir.Constant(i64, 0))
+    name = f"coalesce_{name}"
+    known = builder.module.globals.get(name)
+    with builder.if_then(watched, likely=False):
+        where = [builder.ptrtoint(p, i64) for p in (context, block)]
+        wide = [builder.zext(n, i64) for n in numbers]
+        builder.call(known or ir.Function(builder.module, kind, name), [*where, *wide])
 
 
 def _waiting_at(
@@ -184,6 +200,7 @@ def _define_release_barriers(module: ir.Module) -> ir.Function:
     )
     bit = builder.shl(one, number)
     with builder.if_then(builder.icmp_unsigned(">=", load(builder, arrived, i32), goal)):
+        _tell_checkers(builder, context, block, "observe_release_barrier", number)
         reducing_at = field(builder, block, BlockState, "reducing")
         reducing = load(builder, reducing_at, i32)
         reduces = builder.icmp_unsigned("!=", builder.and_(reducing, bit), zero)

@@ -29,7 +29,6 @@ from emulator.watch.races import watch_races
 from emulator.watch.shadow import (
     ACQUIRES,
     BLOCK_SCOPE,
-    IS_ATOMIC,
     IS_COPY,
     IS_GENERIC,
     IS_STRONG,
@@ -115,43 +114,32 @@ def check_one_space(
     reads, writes = flags & READS != 0, flags & WRITES != 0
     if flags & IS_COPY:
         reads, writes = space == GLOBAL, space == SHARED
+    unset = cells = shift = lane_bytes = 0
     if space == SHARED:
-        if watching & UNINITIALISED and not (flags & IS_COPY):
+        cells = read_i64(shadow + CELLS_AT)
+        shift = read_i64(checker + SHARED_SHIFT_AT)
+        if flags & IS_COPY == 0:  # a copy's bytes are there when it completes
             unset = read_i64(shadow + SHARED_UNSET_AT)
-            watch_uninitialised(
-                checker, shadow, warp, facts, mask, nbytes, space, unset, base, 0, reads, writes
-            )
-        if watching & RACES:
-            watch_races(
-                checker, state, shadow, warp, facts, mask, nbytes, space,
-                read_i64(shadow + CELLS_AT), base, read_i64(checker + SHARED_SHIFT_AT), writes,
-            )  # fmt: skip
     elif space == LOCAL:
-        if watching & UNINITIALISED:
+        unset = read_i64(shadow + LOCAL_UNSET_AT)
+        if base == 0:  # offsets into each lane's own
             lane_bytes = read_i64(context + LOCAL_BYTES_AT)
-            unset = read_i64(shadow + LOCAL_UNSET_AT)
-            if base == 0:  # offsets into each lane's own
-                unset += int(read_u32(warp + INDEX_AT)) * LANES * lane_bytes
-            else:
-                lane_bytes = 0
-            watch_uninitialised(
-                checker, shadow, warp, facts, mask, nbytes, space, unset, base, lane_bytes,
-                reads, writes,
-            )  # fmt: skip
-    elif space == GLOBAL:
-        low, high = read_i64(checker + LOW_AT), read_i64(checker + HIGH_AT)
-        mask = inside(warp, mask, low, high)
-        if watching & UNINITIALISED and read_i64(checker + GLOBAL_UNSET_AT) != 0:
-            watch_uninitialised(
-                checker, shadow, warp, facts, mask, nbytes, space,
-                read_i64(checker + GLOBAL_UNSET_AT), low, 0, reads, writes,
-            )  # fmt: skip
-        if watching & RACES:
-            watch_races(
-                checker, state, shadow, warp, facts, mask, nbytes, space,
-                read_i64(checker + GLOBAL_CELLS_AT), low, read_i64(checker + GLOBAL_SHIFT_AT),
-                writes,
-            )  # fmt: skip
+            unset += int(read_u32(warp + INDEX_AT)) * LANES * lane_bytes
+    else:
+        base = read_i64(checker + LOW_AT)
+        mask = inside(warp, mask, base, read_i64(checker + HIGH_AT))
+        cells = read_i64(checker + GLOBAL_CELLS_AT)
+        shift = read_i64(checker + GLOBAL_SHIFT_AT)
+        unset = read_i64(checker + GLOBAL_UNSET_AT)
+    if watching & UNINITIALISED and unset != 0:
+        watch_uninitialised(
+            checker, shadow, warp, facts, mask, nbytes, space, unset, base, lane_bytes,
+            reads, writes,
+        )  # fmt: skip
+    if watching & RACES and cells != 0:
+        watch_races(
+            checker, state, shadow, warp, facts, mask, nbytes, space, cells, base, shift, writes
+        )
 
 
 @inner
@@ -167,6 +155,8 @@ def check_access(
     number = (site - read_i64(context + SITES_AT)) // SITE_BYTES
     facts = read_i64(checker + FACTS_AT) + FACTS_BYTES * number
     flags = read_i64(facts + FLAGS_AT)
+    if flags == 0:
+        return
     index = int(read_u32(warp + INDEX_AT))
     strong = flags & IS_STRONG != 0
     block_only = flags & BLOCK_SCOPE != 0 or space == SHARED
@@ -174,28 +164,26 @@ def check_access(
         if flags & RELEASES:
             fence(shadow, index, flags & BLOCK_SCOPE != 0)
         release(checker, state, shadow, index, block_only)
-    if flags & IS_GENERIC and space != 0 or space == GLOBAL:
+    in_shared = in_local = 0
+    shared = local = base
+    if flags & IS_GENERIC:  # lanes of one instruction may be in different spaces
         shared = read_i64(state + SHARED_AT)
         local = read_i64(state + LOCAL_AT)
-        in_shared = in_local = 0
-        if flags & IS_GENERIC:
-            in_shared = inside(warp, mask, shared, shared + read_i64(shadow + SHARED_BYTES_AT))
-            in_local = inside(warp, mask, local, local + read_i64(shadow + BLOCK_LOCAL_BYTES_AT))
-        rest = mask & ~in_shared & ~in_local
-        if in_shared != 0:
+        in_shared = inside(warp, mask, shared, shared + read_i64(shadow + SHARED_BYTES_AT))
+        in_local = inside(warp, mask, local, local + read_i64(shadow + BLOCK_LOCAL_BYTES_AT))
+    elif space == SHARED:
+        in_shared = mask
+    elif space == LOCAL:
+        in_local = mask
+    for kind in range(3):
+        lanes, origin = mask & ~in_shared & ~in_local, 0
+        if kind == SHARED:
+            lanes, origin = in_shared, shared
+        elif kind == LOCAL:
+            lanes, origin = in_local, local
+        if lanes != 0:
             check_one_space(
-                context, checker, state, shadow, warp, facts, in_shared, nbytes, SHARED, shared
+                context, checker, state, shadow, warp, facts, lanes, nbytes, kind, origin
             )
-        if in_local != 0:
-            check_one_space(
-                context, checker, state, shadow, warp, facts, in_local, nbytes, LOCAL, local
-            )
-        if rest != 0:
-            check_one_space(context, checker, state, shadow, warp, facts, rest, nbytes, GLOBAL, 0)
-    else:
-        check_one_space(context, checker, state, shadow, warp, facts, mask, nbytes, space, base)
     if strong and flags & ACQUIRES:
         acquire(checker, shadow, index, block_only)
-
-
-__all__ = ["IS_ATOMIC", "check_access"]

@@ -16,7 +16,7 @@ independent thread scheduling).
 from __future__ import annotations
 
 from emulator.native.compiled import accessors, inner, routine
-from emulator.native.layout import EXITED, LANES, BlockState, Context, Warp, offset
+from emulator.native.layout import BARRIER_BIT, EXITED, LANES, BlockState, Context, Warp, offset
 from emulator.watch.shadow import (
     BARRIERS,
     BLOCK_MASK,
@@ -94,7 +94,8 @@ def rows_of(shadow: int, index: int) -> int:
 @inner
 def last_stamped(shadow: int, index: int) -> int:
     """The clock of a warp's latest accesses."""
-    return read_i64(shadow + CLOCK_AT + 8 * index) - 1 + read_i64(shadow + USED_AT + 8 * index)
+    used: int = read_i64(shadow + USED_AT + 8 * index)
+    return int(read_i64(shadow + CLOCK_AT + 8 * index)) - 1 + used
 
 
 @inner
@@ -139,9 +140,9 @@ def waits_at(warp: int, number: int) -> bool:
     """Whether lanes of a warp wait at a barrier."""
     for lane in range(LANES):
         pc = int(read_u32(warp + PCS_AT + 4 * lane))
-        if pc != EXITED and pc >> 30 & 1:
-            if int(read_u32(warp + BARRIER_AT + 4 * lane)) == number:
-                return True
+        at_barrier = pc != EXITED and pc & BARRIER_BIT != 0
+        if at_barrier and int(read_u32(warp + BARRIER_AT + 4 * lane)) == number:
+            return True
     return False
 
 
@@ -249,7 +250,7 @@ def release(checker: int, state: int, shadow: int, index: int, block_only: bool)
     """A strong write: what the warp has fenced can be taken in by others."""
     rows = rows_of(shadow, index)
     join(shadow + RELEASED_AT, rows + 8 * FENCED_BLOCK, ROW)
-    block = read_i64(state + BLOCK_AT)
+    block = read_i64(shadow + TAG_AT) >> BLOCK_SHIFT
     if block_only or block >= read_i64(checker + BLOCKS_AT):
         return
     entry_bytes = (read_i64(checker + RELEASE_BYTES_AT) - 8) // KEPT_RELEASES
@@ -313,7 +314,7 @@ def released_before(checker: int, block: int, warp: int, clock: int, heard: int)
         entry = record + 8 + entry_bytes * (number % KEPT_RELEASES)
         # of releases that are forgotten, assume that one came in time
         if read_i64(entry) <= heard or (number == oldest and oldest > 0):
-            return clock <= read_i64(entry + 8 + 8 * warp)
+            return bool(clock <= read_i64(entry + 8 + 8 * warp))
         number -= 1
     return False
 
@@ -335,9 +336,9 @@ def happened_before(
                 return True
             if read_i64(shadow + PARTED_AT) >> index & 1:
                 table = shadow + LANES_AT + WARP_LANES_BYTES * index + LANE_ROW_BYTES * lane
-                return clock <= read_i64(table + 8 * (thread % LANES))
+                return bool(clock <= read_i64(table + 8 * (thread % LANES)))
         return False
     if in_shared:
         return True
     heard = read_i64(rows + 8 * (KNOWN + HEARD))
-    return heard > 0 and released_before(checker, stamp >> BLOCK_SHIFT, other, clock, heard)
+    return bool(heard > 0 and released_before(checker, stamp >> BLOCK_SHIFT, other, clock, heard))

@@ -45,7 +45,7 @@ def entry_for(checker: int, kind: int, space: int, earlier: int, later: int) -> 
     mask = read_i64(checker + MASK_AT)
     place = (earlier * 31 + later * 17 + kind * 7 + space) & mask
     for _ in range(mask + 1):
-        entry = table + FOUND_BYTES * place
+        entry: int = table + FOUND_BYTES * place
         if read_i64(entry + KIND_AT) == 0:
             write_i64(entry + KIND_AT, kind)
             write_i64(entry + SPACE_AT, space)

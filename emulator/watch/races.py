@@ -28,7 +28,6 @@ from emulator.watch.shadow import (
     OTHER_READ_AT,
     READ_AT,
     READ_WRITE,
-    READS,
     SITE_MASK,
     STRONG_AT,
     THREAD_MASK,
@@ -36,7 +35,6 @@ from emulator.watch.shadow import (
     WRITE_AT,
     WRITE_READ,
     WRITE_WRITE,
-    WRITES,
     Checker,
     Facts,
     offset,
@@ -62,7 +60,7 @@ WARP_SHIFT = THREAD_SHIFT + 5
 def value_at(address: int, nbytes: int) -> int:
     """A value of up to 8 bytes."""
     if nbytes >= 8:
-        return read_i64(address)
+        return int(read_i64(address))
     if nbytes == 4:
         return int(read_u32(address))
     if nbytes == 2:
@@ -87,6 +85,23 @@ def excused(checker: int, flags: int, other: int, stamp: int, space: int) -> boo
         return False
     same_warp = other >> WARP_SHIFT == stamp >> WARP_SHIFT
     return not ((flags | theirs) & IS_VOLATILE and same_warp and space == SHARED)
+
+
+@inner
+def unordered(
+    checker: int,
+    shadow: int,
+    index: int,
+    lane: int,
+    flags: int,
+    other: int,
+    stamp: int,
+    space: int,
+) -> bool:
+    """Whether an access races with a stamped one of another thread."""
+    if happened_before(checker, shadow, index, lane, other, space == SHARED):
+        return False
+    return not excused(checker, flags, other, stamp, space)
 
 
 @inner
@@ -125,11 +140,11 @@ def report(
         values |= NEW_KNOWN
         theirs = read_i64(read_i64(checker + BY_NUMBER_AT) + 8 * (other & SITE_MASK))
         twin = (other >> THREAD_SHIFT & THREAD_MASK) % LANES
-        if other >> WARP_SHIFT == stamp >> WARP_SHIFT and (other ^ stamp) & SITE_MASK == 0:
-            if mask >> twin & 1 and twin < lane:
-                if read_i64(warp + ADDRESSES_AT + 8 * twin) == address:
-                    at_once = 1
-                    old = value_at(scratch_of(warp, twin, byte, element), element)
+        same_instruction = (other ^ stamp) & SITE_MASK == 0 and twin < lane and mask >> twin & 1
+        if same_instruction and other >> WARP_SHIFT == stamp >> WARP_SHIFT:
+            at_once = int(read_i64(warp + ADDRESSES_AT + 8 * twin) == address)
+        if at_once != 0:
+            old = value_at(scratch_of(warp, twin, byte, element), element)
         if kind == WRITE_WRITE and old == new and theirs & IS_ATOMIC == 0:
             harmless = 1
     complain(
@@ -160,16 +175,15 @@ def watch_races(
     index = int(read_u32(warp + INDEX_AT))
     flags = read_i64(facts + FLAGS_AT)
     strong = flags & IS_STRONG != 0
-    volatile_shared = flags & IS_VOLATILE != 0 and space == SHARED
-    only_plain = strong and not volatile_shared  # meets other strong ones without a race
-    scoped = flags & BLOCK_SCOPE != 0
+    # strong reads leave no stamp: only plain writes race with them, and most of those come first
+    notes = not strong or (flags & IS_VOLATILE != 0 and space == SHARED)
     clock = read_i64(shadow + CLOCK_AT + 8 * index)
     write_i64(shadow + USED_AT + 8 * index, 1)
     common = read_i64(shadow + TAG_AT) | clock << CLOCK_SHIFT | read_i64(facts + NUMBER_AT)
     common |= index << WARP_SHIFT
-    in_shared = space == SHARED
     granule = 1 << shift
     after_write = WRITE_WRITE if writes else WRITE_READ
+    slots = OTHER_READ_AT + 8 if writes else READ_AT
     for lane in range(LANES):
         if not mask >> lane & 1:
             continue
@@ -178,52 +192,28 @@ def watch_races(
         said = 0
         for byte in range(0, nbytes, granule):
             cell = cells + ((place + byte) >> shift) * CELL_BYTES
-            write = read_i64(cell + WRITE_AT)
-            if write != 0 and (write ^ stamp) >> THREAD_SHIFT != 0:
-                if write != said and not happened_before(
-                    checker, shadow, index, lane, write, in_shared
-                ):
-                    said = write
+            for slot in range(WRITE_AT, slots, 8):
+                other = read_i64(cell + slot)
+                if other == 0 or (other ^ stamp) >> THREAD_SHIFT == 0 or other == said:
+                    continue
+                if unordered(checker, shadow, index, lane, flags, other, stamp, space):
+                    said = other
+                    kind = READ_WRITE if slot >= READ_AT else after_write
                     report(
-                        checker, warp, facts, after_write, space, mask, nbytes,
-                        lane, byte, write, stamp, state, origin,
+                        checker, warp, facts, kind, space, mask, nbytes,
+                        lane, byte, other, stamp, state, origin,
                     )  # fmt: skip
-            other = read_i64(cell + STRONG_AT)
-            if other != 0 and (other ^ stamp) >> THREAD_SHIFT != 0:
-                if (not only_plain or scoped or in_shared) and other != said:
-                    if not happened_before(checker, shadow, index, lane, other, in_shared):
-                        if not excused(checker, flags, other, stamp, space):
-                            said = other
-                            report(
-                                checker, warp, facts, after_write, space, mask, nbytes,
-                                lane, byte, other, stamp, state, origin,
-                            )  # fmt: skip
-            if writes:
-                for slot in range(READ_AT, OTHER_READ_AT + 8, 8):
-                    other = read_i64(cell + slot)
-                    if other != 0 and (other ^ stamp) >> THREAD_SHIFT != 0 and other != said:
-                        if not happened_before(checker, shadow, index, lane, other, in_shared):
-                            if not excused(checker, flags, other, stamp, space):
-                                said = other
-                                report(
-                                    checker, warp, facts, READ_WRITE, space, mask, nbytes,
-                                    lane, byte, other, stamp, state, origin,
-                                )  # fmt: skip
-                if strong:
-                    write_i64(cell + STRONG_AT, stamp)
-                else:
-                    write_i64(cell + WRITE_AT, stamp)
-                    write_i64(cell + STRONG_AT, 0)
-                    write_i64(cell + READ_AT, 0)
-                    write_i64(cell + OTHER_READ_AT, 0)
-            elif not strong or volatile_shared:
+            if writes and strong:
+                write_i64(cell + STRONG_AT, stamp)
+            elif writes:
+                write_i64(cell + WRITE_AT, stamp)
+                write_i64(cell + STRONG_AT, 0)
+                write_i64(cell + READ_AT, 0)
+                write_i64(cell + OTHER_READ_AT, 0)
+            elif notes:
                 other = read_i64(cell + READ_AT)
-                if other == 0 or (other ^ stamp) >> THREAD_SHIFT == 0:
-                    write_i64(cell + READ_AT, stamp)
-                elif happened_before(checker, shadow, index, lane, other, in_shared):
+                older = other == 0 or (other ^ stamp) >> THREAD_SHIFT == 0
+                if older or happened_before(checker, shadow, index, lane, other, space == SHARED):
                     write_i64(cell + READ_AT, stamp)
                 else:
                     write_i64(cell + OTHER_READ_AT, stamp)
-
-
-__all__ = ["READS", "WRITES", "watch_races"]

@@ -49,10 +49,10 @@ def is_set(place: int, nbytes: int) -> bool:
         return int(read_u16(place)) == 0
     if nbytes == 1:
         return int(read_u8(place)) == 0
+    either = 0
     for word in range(nbytes // 8):
-        if read_i64(place + 8 * word) != 0:
-            return False
-    return True
+        either |= read_i64(place + 8 * word)
+    return either == 0
 
 
 @inner

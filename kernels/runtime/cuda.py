@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -193,15 +193,26 @@ class CudaDevice:
             self.xp.cuda.nvtx.RangePop()
 
     def profile(
-        self, kernel: Any, grid: Extent, block: Extent, args: Sequence[Any], shared_bytes: int = 0
+        self,
+        kernel: Any,
+        grid: Extent,
+        block: Extent,
+        args: Sequence[Any],
+        shared_bytes: int = 0,
+        *,
+        checks: Collection[str] = (),
     ) -> Report:
-        """Measured time, and counters from the software GPU over copies of the arguments."""
+        """Measured time; counters and checks from the software GPU over copies of the arguments.
+
+        A copy counts as written whole: initcheck looks at shared and local memory only.
+        """
         from dataclasses import replace
 
         model = _model()
         host = [self.to_host(a) if isinstance(a, self.xp.ndarray) else a for a in args]
         copies = [model.asarray(a) if isinstance(a, np.ndarray) and a.ndim else a for a in host]
-        report = model.profile(kernel, grid, block, copies, shared_bytes)
+        report = model.profile(kernel, grid, block, copies, shared_bytes, checks=checks)
+        what = "counters and checks" if checks else "counters"
         with self.range(f"profile {report.kernel}"):
             timing = self.time(kernel, grid, block, args, shared_bytes)
         return replace(
@@ -211,7 +222,7 @@ class CudaDevice:
             time_kind="measured",
             notes=(
                 *report.notes,
-                f"Time measured on {self.name}; counters from the software GPU, which ran the same "
+                f"Time measured on {self.name}; {what} from the software GPU, which ran the same "
                 "PTX on copies of the arguments.",
             ),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,9 +63,21 @@ class Device(Protocol):
         ...
 
     def profile(
-        self, kernel: Any, grid: Extent, block: Extent, args: Sequence[Any], shared_bytes: int = 0
+        self,
+        kernel: Any,
+        grid: Extent,
+        block: Extent,
+        args: Sequence[Any],
+        shared_bytes: int = 0,
+        *,
+        checks: Collection[str] = (),
     ) -> Report:
-        """Run a kernel once and say what it cost, in total and by source line."""
+        """Run a kernel once and say what it cost, in total and by source line.
+
+        ``checks`` turns on compute-sanitizer's tools: any of "racecheck", "initcheck", "synccheck",
+        or "all" (memcheck always runs on the software GPU). What they find is in the report's
+        ``findings``.
+        """
         ...
 
     def synchronize(self) -> None:

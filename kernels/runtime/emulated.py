@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,16 @@ from kernels.runtime.timing import Timing
 
 class DeviceArray(np.ndarray[Any, np.dtype[Any]]):
     """An array in the software GPU's memory: a NumPy array whose bytes kernels read and write."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Write, and let initcheck know: it takes 0xFF bytes of a fresh array for unwritten."""
+        super().__setitem__(key, value)
+        allocation = _memory().nearest(self.ctypes.data)
+        if allocation is not None and allocation.written is not None and self.size:
+            same = np.dtype(("V", self.dtype.itemsize))
+            start = self.ctypes.data - allocation.address
+            written = np.ndarray(self.shape, same, allocation.written, start, self.strides)
+            written[key] = np.void(b"\x01" * self.dtype.itemsize)
 
 
 @functools.cache
@@ -52,6 +62,7 @@ class EmulatedDevice:
             raise ArgumentError(f"an array cannot have shape {extents}")
         nbytes = int(np.prod(extents, dtype=np.int64)) * kind.itemsize
         allocation = self.memory.allocate(nbytes)
+        allocation.begin_unwritten()
         array = allocation.view().view(kind).reshape(extents).view(DeviceArray)
         # views keep this array alive, so memory is freed with the last of them
         weakref.finalize(array, self.memory.free, allocation)
@@ -63,7 +74,11 @@ class EmulatedDevice:
             return array
         host = np.asarray(array)
         there = self.empty(host.shape, host.dtype)
-        there[...] = host
+        np.copyto(there, host)
+        if host.size:
+            allocation = self.memory.nearest(there.ctypes.data)
+            assert allocation is not None
+            allocation.written = None  # all of it
         return there
 
     def to_host(self, array: Any) -> npt.NDArray[Any]:
@@ -94,10 +109,17 @@ class EmulatedDevice:
         self._run(kernel, grid, block, args, shared_bytes, counters=False)
 
     def profile(
-        self, kernel: Any, grid: Extent, block: Extent, args: Sequence[Any], shared_bytes: int = 0
+        self,
+        kernel: Any,
+        grid: Extent,
+        block: Extent,
+        args: Sequence[Any],
+        shared_bytes: int = 0,
+        *,
+        checks: Collection[str] = (),
     ) -> Report:
-        """Run a kernel and count what it does."""
-        return self._run(kernel, grid, block, args, shared_bytes, counters=True)
+        """Run a kernel and count what it does; ``checks`` look for races and for more."""
+        return self._run(kernel, grid, block, args, shared_bytes, counters=True, checks=checks)
 
     def time(
         self,
@@ -127,6 +149,7 @@ class EmulatedDevice:
         shared_bytes: int,
         *,
         counters: bool,
+        checks: Collection[str] = (),
     ) -> Report:
         function = kernel_of(kernel, args)
         bound = bind(function, args, self._inspect)
@@ -140,6 +163,7 @@ class EmulatedDevice:
             self.memory,
             shared_bytes=shared_bytes,
             counters=counters,
+            checks=checks,
             arch=self.arch,
             registers=resources.registers if resources else None,
             timeout_s=self.timeout_s,

@@ -1,0 +1,140 @@
+"""The checkers, as compute-sanitizer names them: what a launch turns on, and what they found.
+
+memcheck is always on and ends a launch. The others complain and let it go on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from emulator.facts import MemoryInstructions
+from emulator.native.layout import RACES, UNINITIALISED, BlockState
+from emulator.watch import shadow as layout
+from emulator.watch.shadow import CELL_BYTES, Checker, Found, Shadow
+
+if TYPE_CHECKING:
+    from emulator.report import Finding
+    from emulator.running import Launch
+
+CHECKS = ("memcheck", "racecheck", "initcheck", "synccheck")
+OBSERVE = {"racecheck": RACES, "initcheck": UNINITIALISED}
+TABLE = 1 << 12
+HEAP_ROOM = 1 << 30  # of addresses behind the last array, for what a kernel allocates itself
+
+
+def checks_named(checks: Collection[str] | str) -> frozenset[str]:
+    """The checks that are on. "all" is all of them; memcheck always is.
+
+    Raises :class:`ValueError` for names that compute-sanitizer's tools do not have.
+    """
+    names = {checks} if isinstance(checks, str) else set(checks)
+    if unknown := sorted(names - {*CHECKS, "all"}):
+        raise ValueError(
+            f"no check {', '.join(map(repr, unknown))}; there are {', '.join(CHECKS)}, "
+            'and "all" of them'
+        )
+    return frozenset(CHECKS) if "all" in names else frozenset(names | {"memcheck"})
+
+
+class Watch:
+    """What racecheck and initcheck remember of one launch: :mod:`emulator.watch.shadow`."""
+
+    def __init__(self, launch: Launch) -> None:
+        self.launch = launch
+        self.races = "racecheck" in launch.checks
+        self.unset = "initcheck" in launch.checks
+        self.instructions = MemoryInstructions(launch.kernel.instructions)
+        self.found = (Found * TABLE)()
+        self.checker = Checker()
+        self._held: list[object] = []
+        checker, facts = self.checker, self.instructions
+        checker.facts = ctypes.addressof(facts.facts)
+        checker.by_number = facts.flags_by_number.ctypes.data
+        checker.found = ctypes.addressof(self.found)
+        checker.found_mask = TABLE - 1
+        checker.global_shift = facts.granule_shift("global")
+        checker.shared_shift = facts.granule_shift("shared")
+        live = launch.memory.allocations
+        arena_end = launch.memory.base + launch.memory.capacity
+        checker.low = live[0].address if live else launch.memory.base
+        checker.high = min((live[-1].end if live else checker.low) + HEAP_ROOM, arena_end)
+        span = checker.high - checker.low
+        if self.races:
+            checker.cells = self._reserve((span >> checker.global_shift) * CELL_BYTES)
+            self._reserve_releases()
+        if self.unset:
+            self._map_unset(span)
+        launch.context.checker = ctypes.addressof(checker)
+
+    def _reserve(self, nbytes: int) -> int:
+        """Zeros that take RAM as they are used."""
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
+        try:
+            memory = mmap.mmap(-1, max(nbytes, mmap.PAGESIZE), flags=flags)
+        except (OSError, MemoryError) as error:
+            raise MemoryError(
+                f"the checkers need {nbytes:,} bytes of address space and could not reserve them; "
+                "raise the memory limit (ulimit -v), or free arrays"
+            ) from error
+        if nbytes > 1 << 22 and hasattr(mmap, "MADV_HUGEPAGE"):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+        buffer = ctypes.c_char.from_buffer(memory)
+        self._held.append(buffer)
+        return ctypes.addressof(buffer)
+
+    def _reserve_releases(self) -> None:
+        """What each block has released to others, if this kernel ever could."""
+        if not self.instructions.releases:
+            return
+        x, y, z = self.launch.grid
+        checker = self.checker
+        checker.blocks = min(x * y * z, layout.BLOCK_MASK + 1)
+        entry = 8 * (1 + self.launch.context.warps)
+        checker.release_bytes = 8 + layout.KEPT_RELEASES * entry
+        checker.releases = self._reserve(checker.blocks * checker.release_bytes)
+
+    def _map_unset(self, span: int) -> None:
+        """Mark the bytes of arrays that nobody has written."""
+        fresh = [a for a in self.launch.memory.allocations if a.written is not None]
+        if not fresh:
+            return
+        self.checker.unset = self._reserve(span)
+        for allocation in fresh:
+            unwritten = allocation.unwritten()
+            state = layout.DOUBTFUL if allocation.doubtful else layout.UNSET
+            self._unset_of(allocation.address, allocation.nbytes)[unwritten] = state
+
+    def _unset_of(self, address: int, nbytes: int) -> npt.NDArray[np.uint8]:
+        start = self.checker.unset + address - self.checker.low
+        return np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(start))
+
+    def add_slot(self, state: BlockState) -> None:
+        """Shadows for the blocks that will run one after the other in a slot."""
+        context, shadow = self.launch.context, Shadow()
+        shadow.shared_bytes = max(context.shared_bytes, 16)
+        shadow.local_bytes = context.local_bytes * 32 * context.warps
+        if self.races:
+            granules = (shadow.shared_bytes >> self.checker.shared_shift) + 1
+            shadow.cells = self._reserve(granules * CELL_BYTES)
+        if self.unset:
+            shadow.shared_unset = self._reserve(shadow.shared_bytes)
+            shadow.local_unset = self._reserve(max(shadow.local_bytes, 16))
+        self._held.append(shadow)
+        state.shadow = ctypes.addressof(shadow)
+
+    def finish(self) -> tuple[Finding, ...]:
+        """What was found, the most frequent first. Notes what the launch wrote."""
+        from emulator.findings import findings
+
+        if self.checker.unset:
+            for allocation in self.launch.memory.allocations:
+                if allocation.written is not None:
+                    unset = self._unset_of(allocation.address, allocation.nbytes)
+                    allocation.note_written(unset == layout.SET)
+        return findings(self.launch, self.instructions, self.found, self.checker.missed)

@@ -1,0 +1,129 @@
+"""What the checkers have to know of each memory instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from emulator.ptx import Immediate, Instruction, Vector
+from emulator.ptx.syntax import TYPE_BITS
+from emulator.watch.shadow import (
+    ACQUIRES,
+    BLOCK_SCOPE,
+    HAS_DATA,
+    IS_ATOMIC,
+    IS_COPY,
+    IS_FLOAT,
+    IS_GENERIC,
+    IS_STRONG,
+    IS_VOLATILE,
+    READS,
+    RELEASES,
+    SITE_MASK,
+    WRITES,
+    Facts,
+)
+
+ACCESS = {
+    "ld": READS,
+    "ldu": READS,
+    "ldmatrix": READS,
+    "st": WRITES | HAS_DATA,
+    "stmatrix": WRITES,
+    "atom": READS | WRITES | IS_ATOMIC | IS_STRONG | ACQUIRES,
+    "red": READS | WRITES | IS_ATOMIC | IS_STRONG,
+}
+STRONG = {"volatile", "relaxed", "acquire", "release", "acq_rel", "mmio"}
+SPACES = ("global", "shared", "local", "const", "param")
+LARGEST_GRANULE = 16
+
+
+class MemoryInstructions:
+    """The memory instructions of a kernel, numbered from 1."""
+
+    def __init__(self, instructions: Sequence[Instruction]) -> None:
+        self.facts = (Facts * max(len(instructions), 1))()
+        self.numbered: list[Instruction] = []
+        self.releases = False  # whether anything could be released to other blocks
+        flags_by_number = [0]
+        for facts, inst in zip(self.facts, instructions, strict=False):
+            flags = flags_of(inst)
+            if not flags:
+                continue
+            self.numbered.append(inst)
+            flags_by_number.append(flags)
+            facts.number = min(len(self.numbered), SITE_MASK)
+            facts.flags = flags
+            facts.element_bytes = min(max(TYPE_BITS.get(inst.type, 8) // 8, 1), 8)
+            self.releases |= bool(flags & IS_STRONG and flags & WRITES)
+        self.flags_by_number = np.array(flags_by_number, dtype=np.int64)
+
+    def instruction(self, number: int) -> Instruction | None:
+        """A memory instruction by its number; None for those past the last that stamps can name."""
+        return self.numbered[number - 1] if 0 < number < SITE_MASK else None
+
+    def granule_shift(self, space: str) -> int:
+        """log2 of the bytes of a cell: the smallest access that may touch a space."""
+        smallest = LARGEST_GRANULE
+        for inst in self.numbered:
+            if space_of(inst) in (space, "generic") or inst.opcode == "cp":
+                smallest = min(smallest, lane_bytes(inst))
+        return smallest.bit_length() - 1
+
+
+def space_of(inst: Instruction) -> str:
+    """The state space that an instruction names, or "generic"."""
+    names = [m.split("::")[0] for m in inst.modifiers]
+    return next((name for name in names if name in SPACES), "generic")
+
+
+def flags_of(inst: Instruction) -> int:
+    """What an instruction does to memory that others may see; 0: nothing."""
+    space = space_of(inst)
+    if inst.opcode == "cp":
+        return IS_COPY | READS | WRITES if {"async", "global"} <= {*inst.modifiers} else 0
+    if inst.opcode == "wmma":
+        flags = READS if inst.has("load") else WRITES if inst.has("store") else 0
+    elif inst.opcode == "mbarrier":
+        flags = READS | WRITES | IS_ATOMIC | IS_STRONG
+    else:
+        flags = ACCESS.get(inst.opcode, 0)
+    if not flags or space in ("param", "const"):
+        return 0
+    if space == "generic":
+        flags |= IS_GENERIC
+    if STRONG & {*inst.modifiers}:
+        flags |= IS_STRONG
+        if flags & READS:
+            flags |= ACQUIRES
+    if inst.has("volatile"):
+        flags |= IS_VOLATILE
+    if inst.has("release") or inst.has("acq_rel"):
+        flags |= RELEASES
+    if inst.has("cta"):
+        flags |= BLOCK_SCOPE
+    if inst.opcode == "red":
+        flags &= ~ACQUIRES
+    if inst.type in ("f32", "f64", "f16", "bf16", "f16x2", "bf16x2"):
+        flags |= IS_FLOAT
+    return flags
+
+
+def lane_bytes(inst: Instruction) -> int:
+    """Bytes that one lane accesses; the fewest it may where that is not known."""
+    if inst.opcode == "cp":
+        sizes = [int(o.value) for o in inst.operands if isinstance(o, Immediate)]
+        return sizes[0] if sizes and sizes[0] in (4, 8, 16) else 4
+    if inst.opcode in ("ldmatrix", "stmatrix"):
+        return 16
+    if inst.opcode == "wmma":
+        return 1
+    if inst.opcode == "mbarrier":
+        return 8
+    items = next((len(o.items) for o in inst.operands if isinstance(o, Vector)), 1)
+    width = max(TYPE_BITS.get(inst.type, 8) // 8, 1) * (items if inst.opcode in ("ld", "st") else 1)
+    return min(width, LARGEST_GRANULE)
+
+
+__all__ = ["MemoryInstructions", "flags_of", "lane_bytes", "space_of"]

@@ -1,0 +1,209 @@
+"""What the checkers found, in words: both sides, where, what, and the value that was lost."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from emulator.facts import MemoryInstructions
+from emulator.native.layout import GLOBAL, LOCAL, SHARED
+from emulator.ptx import Instruction
+from emulator.report import Dim3, Finding, Side
+from emulator.running import Launch
+from emulator.watch.shadow import READ_WRITE, UNINITIALISED_READ, WRITE_READ, WRITE_WRITE, Found
+
+HAZARDS = {
+    WRITE_WRITE: "write-after-write hazard",
+    READ_WRITE: "write-after-read hazard",
+    WRITE_READ: "read-after-write hazard",
+}
+SPACES = {GLOBAL: "global", SHARED: "shared", LOCAL: "local"}
+
+
+def findings(
+    launch: Launch, instructions: MemoryInstructions, table: ctypes.Array[Found], missed: int
+) -> tuple[Finding, ...]:
+    """Every entry of the table as a finding, one for each pair of lines, most frequent first."""
+    words = _Words(launch, instructions)
+    merged: dict[tuple[object, ...], Finding] = {}
+    for entry in table:
+        if not entry.kind:
+            continue
+        finding = words.uninitialised(entry) if entry.kind == UNINITIALISED_READ else (
+            words.race(entry)
+        )  # fmt: skip
+        key = (finding.check, finding.kind, finding.severity, finding.file, finding.line,
+               *((side.file, side.line) for side in finding.sides))  # fmt: skip
+        known = merged.get(key)
+        merged[key] = replace(known, count=known.count + finding.count) if known else finding
+    found = [replace(f, message=f.message + _times(f)) for f in merged.values()]
+    found.sort(key=lambda f: (f.severity != "error", -f.count, f.check, f.line))
+    return tuple(found)
+
+
+def _times(finding: Finding) -> str:
+    return f"\n    {finding.count:,} times in this launch" if finding.count > 1 else ""
+
+
+@dataclass
+class _Words:
+    launch: Launch
+    instructions: MemoryInstructions
+
+    def uninitialised(self, entry: Found) -> Finding:
+        """A read before any write."""
+        side = self._side(entry.later, entry.later_block, entry.later_thread, "read")
+        space = SPACES[entry.space]
+        what = self._name(entry, self.instructions.instruction(entry.later))
+        who = f"kernel {self.launch.kernel.name!r}, block {side.block}, thread {side.thread}"
+        never = {
+            GLOBAL: "which nothing has written since it was allocated",
+            SHARED: "which no thread of the block has written",
+            LOCAL: "which the thread has not written",
+        }[entry.space]
+        return self._finding(
+            "initcheck", f"uninitialised read of {space} memory", entry, side, (),
+            f"uninitialised read of {space} memory in {who}: {entry.nbytes} bytes of {what}, "
+            f"{never}{_line(side)}",
+        )  # fmt: skip
+
+    def race(self, entry: Found) -> Finding:
+        """Two accesses that nothing orders."""
+        earlier_inst = self.instructions.instruction(entry.earlier)
+        later_inst = self.instructions.instruction(entry.later)
+        does = {"earlier": "read" if entry.kind == READ_WRITE else "write",
+                "later": "read" if entry.kind == WRITE_READ else "write"}  # fmt: skip
+        for which, inst in (("earlier", earlier_inst), ("later", later_inst)):
+            if inst is not None and inst.opcode in ("atom", "red"):
+                does[which] = "atomic"
+        first = self._side(
+            entry.earlier, entry.earlier_block, entry.earlier_thread, does["earlier"]
+        )
+        second = self._side(entry.later, entry.later_block, entry.later_thread, does["later"])
+        same = entry.harmless == entry.count
+        kind = HAZARDS[entry.kind] + (" of equal values" if same else "")
+        name = self._name(entry, later_inst)
+        value = self._values(entry, earlier_inst, later_inst, same)
+        apart = "block" if first.block != second.block else "thread"
+        missing = (
+            "in one instruction" if entry.at_once else
+            "blocks run at the same time, and no fence with an atomic or volatile access orders "
+            "the two" if apart == "block" else
+            "with no barrier between them" if first.thread != second.thread else "unordered"
+        )  # fmt: skip
+        message = (
+            f"{kind} on {name} in kernel {self.launch.kernel.name!r}: {_who(first, second)} "
+            f"and {_who(second, first)}, {missing}; {value}"
+            f"{_line(first)}{_line(second) if second.line != first.line else ''}"
+        )
+        return self._finding(
+            "racecheck", kind, entry, second, (first, second), message,
+            severity="info" if same else "error",
+        )  # fmt: skip
+
+    def _finding(
+        self,
+        check: str,
+        kind: str,
+        entry: Found,
+        side: Side,
+        sides: Sequence[Side],
+        message: str,
+        severity: str = "error",
+    ) -> Finding:
+        return Finding(
+            check, kind, self.launch.kernel.name, side.file, side.line, side.source_text,
+            side.block, side.thread, entry.address, entry.nbytes, message,
+            count=entry.count, severity=severity, sides=tuple(sides),
+        )  # fmt: skip
+
+    def _side(self, number: int, block: int, thread: int, kind: str) -> Side:
+        inst = self.instructions.instruction(number)
+        source = self.launch.kernel.module.source_line(inst) if inst is not None else None
+        return Side(
+            kind,
+            source.file if source else "",
+            source.line if source else 0,
+            source.text.strip() if source else "",
+            _unravel(block, self.launch.grid),
+            _unravel(thread, self.launch.block),
+        )
+
+    def _name(self, entry: Found, inst: Instruction | None) -> str:
+        """The array and the element, as the kernel's author would call them."""
+        element = max(entry.nbytes, 1)
+        if entry.space == GLOBAL:
+            allocation = self.launch.memory.nearest(entry.address)
+            if allocation is None or not allocation.address <= entry.address < allocation.end:
+                return f"global memory at {entry.address:#x}"
+            name = allocation.name or f"an array at {allocation.address:#x}, element "
+            return _element(name, entry.address - allocation.address, element)
+        if entry.space == SHARED:
+            placed = [(at, n) for n, at in self.launch.kernel.shared_offsets.items()]
+            before = [(at, n) for at, n in sorted(placed) if at <= entry.address]
+            if not before:
+                return f"shared memory at offset {entry.address}"
+            start, symbol = before[-1]
+            return _element(_plain(symbol), entry.address - start, element) + " (shared)"
+        return f"local memory at offset {entry.address}"
+
+    def _values(
+        self, entry: Found, earlier: Instruction | None, later: Instruction | None, same: bool
+    ) -> str:
+        kind = later.type if later is not None else ""
+        old, new = _value(entry.old, entry.nbytes, kind), _value(entry.new, entry.nbytes, kind)
+        if entry.kind == WRITE_READ:
+            return f"the read gets {old}, or what was there before, as it happens"
+        if not entry.has_values & 2:
+            return f"{old} is there now; the other order may leave something else"
+        if entry.kind == READ_WRITE:
+            return f"the read gets {old}, or {new}, which the other writes, as it happens"
+        if same:
+            return f"both write {new}, so the result is the same"
+        return f"{new} overwrites {old}; which of the two is lost is left to chance"
+
+
+def _who(side: Side, other: Side) -> str:
+    verb = {"read": "reads", "write": "writes", "atomic": "updates atomically"}[side.kind]
+    where = f"{side.file}:{side.line}" if side.line else "an unknown line"
+    return f"thread {side.thread} of block {side.block} {verb} it ({where})"
+
+
+def _line(side: Side) -> str:
+    return f"\n    {side.line}: {side.source_text}" if side.source_text else ""
+
+
+def _element(name: str, offset: int, nbytes: int) -> str:
+    index, rest = divmod(offset, nbytes)
+    return f"{name}[{index}]" if not rest else f"{name} at byte {offset}"
+
+
+def _plain(symbol: str) -> str:
+    """``tile`` of ``_ZZ6kernelPfE4tile``: a variable's own name without its function's."""
+    found = re.search(r"E(\d+)(\w+)$", symbol) if symbol.startswith("_Z") else None
+    return found.group(2)[: int(found.group(1))] if found else symbol
+
+
+def _unravel(index: int, shape: Dim3) -> Dim3:
+    x, y, z = shape
+    return index % x, index // x % y, index // (x * y) % z
+
+
+FORMATS = {("f", 2): "<e", ("f", 4): "<f", ("f", 8): "<d"}
+
+
+def _value(raw: int, nbytes: int, kind: str) -> str:
+    """A value as its type has it; untyped bits in hexadecimal."""
+    bits = raw & ((1 << 8 * nbytes) - 1)
+    layout = FORMATS.get((kind[:1], nbytes))
+    if layout:
+        return f"{struct.unpack(layout, bits.to_bytes(nbytes, 'little'))[0]:g}"
+    if kind.startswith("s") and bits >> (8 * nbytes - 1):
+        return str(bits - (1 << 8 * nbytes))
+    if kind.startswith(("s", "u")) and not (kind == "u32" and bits >> 31):
+        return str(bits)
+    # PTX has no sign on loads and stores of int
+    return str(bits - (1 << 32)) if bits >= (1 << 32) - (1 << 16) and nbytes == 4 else f"{bits:#x}"
