@@ -51,6 +51,7 @@ class Block:
         return any(
             i.opcode in MAYBE_SPINS
             or (i.opcode == "ld" and {"volatile", "acquire", "relaxed"} & set(i.modifiers))
+            or (i.opcode == "mbarrier" and {"test_wait", "try_wait"} & set(i.modifiers))
             for i in self.body
         )
 

@@ -7,10 +7,12 @@ from typing import NoReturn
 from emulator.copying import describe_copy
 from emulator.errors import DeviceFault, UnsupportedInstruction
 from emulator.memory import DeviceMemory, distance
+from emulator.misuse import describe_mbarrier
 from emulator.module import SourceLine
 from emulator.native.layout import (
     COPY_MISUSE,
     DIVERGENT,
+    MBARRIER_MISUSE,
     MISALIGNED,
     OUT_OF_BOUNDS,
     READ_ONLY,
@@ -20,9 +22,6 @@ from emulator.native.layout import (
 from emulator.ptx import Instruction, Symbol
 from emulator.report import Dim3, Finding
 from emulator.running import Launch, Slot
-
-# Faults of units beside the memory, each told in its own file.
-MISUSES = {COPY_MISUSE: describe_copy}
 
 NULL_PAGE = 1 << 16
 NEAR = 1 << 20
@@ -45,9 +44,11 @@ def raise_fault(launch: Launch) -> NoReturn:
             f"have yet: {inst.text} (PTX line {inst.ptx_line}{_at(source)})"
         )
     kind, what = _describe(launch, inst)
+    misused = context.fault_kind == MBARRIER_MISUSE
     raise fault_at(
         launch, inst, context.fault_warp, context.fault_lane, kind, what,
-        address=context.fault_address, nbytes=context.fault_bytes,
+        address=context.fault_address, nbytes=8 if misused else context.fault_bytes,
+        check="synccheck" if misused else "memcheck",
     )  # fmt: skip
 
 
@@ -103,14 +104,16 @@ def _describe(launch: Launch, inst: Instruction) -> tuple[str, str]:
     if context.fault_kind == TRAP:
         what = "breakpoint, and there is no debugger" if inst.opcode == "brkpt" else "trap"
         return "trap", f"the kernel executed a {what}"
-    if context.fault_kind in MISUSES:
-        return MISUSES[context.fault_kind](launch)
     if context.fault_kind == DIVERGENT:
         absent = [lane for lane in range(32) if not address >> lane & 1]
         return "divergent warp", (
             f"{'.'.join((inst.opcode, *inst.modifiers[:1]))} needs all 32 threads of the warp, "
             f"but {_lanes(absent)} not here (they took another way, exited, or never were)"
         )
+    if context.fault_kind == COPY_MISUSE:
+        return describe_copy(launch)
+    if context.fault_kind == MBARRIER_MISUSE:
+        return describe_mbarrier(launch, _find_warp(launch, context.fault_warp)[0])
     space = _window(inst)
     if inst.opcode == "cp":  # which names both spaces
         space = "shared" if context.fault_store else ""

@@ -30,7 +30,8 @@ from emulator.runner import Runner
 from emulator.running import Launch
 
 BACK_EDGES_A_SLICE = 1 << 14
-OPERATIONS = {"st": STORE, "atom": ATOMIC, "red": REDUCTION}
+OPERATIONS = {"st": STORE, "atom": ATOMIC, "red": REDUCTION,
+              "mbarrier": ATOMIC}  # fmt: skip
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_BLOCK = (1024, 1024, 64)
 

@@ -16,6 +16,7 @@ from emulator.lower import (  # noqa: F401  (each registers its handlers)
     floating,
     integer,
     logic,
+    mbarriers,
     memory,
     moves,
     tensor,

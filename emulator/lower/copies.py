@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from emulator.lower.memory import access, declare, effective_address
+from emulator.lower.memory import access, declare, effective_address, space_of
 from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.types import bits, integers
 from emulator.lower.warp import WarpLowering
@@ -24,9 +24,11 @@ SIZES = {"ca": (4, 8, 16), "cg": (16,)}
 @instruction("cp")
 def cp(lower: WarpLowering, inst: Instruction) -> None:
     """``cp.async`` and what waits for it."""
-    if not inst.has("async") or "bulk" in inst.modifiers or "mbarrier" in inst.modifiers:
+    if not inst.has("async") or "bulk" in inst.modifiers:
         raise NotLowered(inst.text)
-    if inst.has("commit_group"):
+    if inst.has("mbarrier"):
+        _track(lower, inst)
+    elif inst.has("commit_group"):
         call_unit(lower, "commit_copies", lower.active(inst))
     elif inst.has("wait_all"):
         call_unit(lower, "wait_for_copies", lower.active(inst), -1)
@@ -37,6 +39,17 @@ def cp(lower: WarpLowering, inst: Instruction) -> None:
         call_unit(lower, "wait_for_copies", lower.active(inst), int(groups.value))
     else:
         _copy(lower, inst)
+
+
+def _track(lower: WarpLowering, inst: Instruction) -> None:
+    """``cp.async.mbarrier.arrive{.noinc} [addr]``: the copies so far arrive there when done."""
+    (address,) = inst.operands
+    space = space_of(inst)
+    if not isinstance(address, Address) or space not in ("shared", "generic"):
+        raise NotLowered(inst.text)
+    with access(lower, inst, space, address, 8, 1, store=True) as checked:
+        no_increment = int(inst.has("noinc"))
+        call_unit(lower, "track_copies", checked.mask, no_increment, at_site=True)
 
 
 def call_unit(

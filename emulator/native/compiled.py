@@ -34,6 +34,7 @@ FILES: tuple[str, ...] = (
     "units.meeting",
     "units.barrier",
     "units.copies",
+    "units.mbarrier",
     "units.spaces",
     "watch.shadow",
     "watch.complaints",

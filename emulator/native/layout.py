@@ -28,6 +28,9 @@ OUT_OF_BOUNDS, MISALIGNED, UNSUPPORTED, TRAP, READ_ONLY = range(1, 6)
 MBARRIER_MISUSE, COPY_MISUSE = 20, 21
 DIVERGENT = 16  # an instruction of the whole warp, reached by a part of it
 
+# What was wrong about an mbarrier (emulator.misuse says it in words).
+NOT_LIVE, NOT_SHARED, COUNT_RANGE, TOO_MANY, COMPLETES, TX_RANGE, BAD_STATE, IN_USE = range(1, 9)
+
 # What watches a launch, as bits of ``Context.observe``.
 COUNTERS, CACHES, RACES, UNINITIALISED = (1 << bit for bit in range(4))
 

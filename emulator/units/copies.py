@@ -7,9 +7,9 @@ might take are there to try: at once, and at random (``Context.copies``).
 The queue lies on the heap and grows. An entry is one instruction's copies of one group::
 
     0  lanes still in flight    8  group    16  bytes a lane (0: an arrive)    24  lanes due
-    32 site   40 sources or barriers[32]   296 destinations[32]   552 bytes to read, u8[32]
+    32 site   40 sources[32]   296 destinations or mbarriers[32]   552 bytes to read, u8[32]
 
-An entry of 0 bytes stands for ``cp.async.mbarrier.arrive``: it arrives at its lanes' barriers once
+An entry of 0 bytes stands for ``cp.async.mbarrier.arrive``: it arrives at its lanes' mbarriers when
 no copy of theirs is left before it. PTX ISA 9.7.9.25, "Asynchronous copy".
 """
 
@@ -31,6 +31,7 @@ from emulator.native.layout import (
     offset,
 )
 from emulator.units.fault import report
+from emulator.units.word import arrive, expect_one_more
 
 read_u8, write_u8 = accessors("uint8")
 read_u32, write_u32 = accessors("uint32")
@@ -40,7 +41,8 @@ resize = heap()
 MODE_AT, SEED_AT = offset(Context, "copies"), offset(Context, "copy_seed")
 FORCED_AT, OBSERVE_AT = offset(Context, "copies_forced"), offset(Context, "observe")
 BLOCK_AT, INDEX_AT = offset(Warp, "block"), offset(Warp, "index")
-BLOCK_INDEX_AT = offset(BlockState, "index")
+BLOCK_INDEX_AT, WARPS_AT = offset(BlockState, "index"), offset(BlockState, "warps")
+COUNT_AT, STRIDE_AT = offset(Context, "warps"), offset(Context, "warp_bytes")
 ADDRESSES_AT, DATA_AT = offset(Warp, "addresses"), offset(Warp, "data")
 QUEUE_AT, SITE_COUNTED_AT = offset(Warp, "copies"), offset(Site, "bytes")
 
@@ -93,12 +95,19 @@ def settle(context: int, warp: int) -> int:
     for index in range(read_i64(queue)):
         entry = queue + FIRST + index * ENTRY
         lanes = read_i64(entry)
-        due = lanes & read_i64(entry + DUE)
+        arrives = read_i64(entry + NBYTES) == 0
+        due = lanes & (~before if arrives else read_i64(entry + DUE))
         for lane in range(LANES):
             if due >> lane & 1:
-                move(entry, lane)
+                if arrives:
+                    site, barrier = read_i64(entry + SITE), read_i64(entry + TARGETS + 8 * lane)
+                    if arrive(context, warp, site, lane, barrier, 1, 0, 0) < 0:
+                        return -1
+                else:
+                    move(entry, lane)
         lanes &= ~due
-        before |= lanes
+        if not arrives:
+            before |= lanes
         if lanes != 0:
             write_i64(entry, lanes)
             write_i64(entry + DUE, 0)
@@ -287,3 +296,41 @@ def leave_copies(context: int, warp: int, mask: int) -> int:
         if mask >> lane & 1:
             write_i64(queue + COMMITTED + 8 * lane, 0)
     return settle(context, warp)
+
+
+@routine("int64", *["int64"] * 5)
+def track_copies(context: int, warp: int, site: int, mask: int, no_increment: int) -> int:
+    """``cp.async.mbarrier.arrive``: each lane's copies so far arrive at an mbarrier when done."""
+    for lane in range(LANES):
+        if mask >> lane & 1:
+            write_u32(warp + SIZES_AT + 4 * lane, 0)
+            barrier = read_i64(warp + ADDRESSES_AT + 8 * lane)
+            if not no_increment and expect_one_more(context, warp, site, lane, barrier) < 0:
+                return -1
+    drift(context, warp)
+    if fill(context, warp, site, mask, 0) < 0:
+        return -1
+    return settle(context, warp)
+
+
+@inner
+def finish_for(context: int, warp: int, barrier: int) -> int:
+    """Finish all copies of the block that an mbarrier waits for."""
+    block = read_i64(warp + BLOCK_AT)
+    warps = read_i64(block + WARPS_AT)
+    for index in range(int(read_u32(context + COUNT_AT))):
+        other = warps + index * read_i64(context + STRIDE_AT)
+        queue = read_i64(other + QUEUE_AT)
+        tracked = 0  # lanes whose copies before the entry are waited for
+        for entry_index in range(read_i64(queue) - 1 if queue != 0 else -1, -1, -1):
+            entry = queue + FIRST + entry_index * ENTRY
+            lanes = read_i64(entry)
+            if read_i64(entry + NBYTES) == 0:
+                for lane in range(LANES):
+                    if lanes >> lane & 1 and read_i64(entry + TARGETS + 8 * lane) == barrier:
+                        tracked |= 1 << lane
+            else:
+                write_i64(entry + DUE, read_i64(entry + DUE) | tracked)
+        if tracked != 0 and settle(context, other) < 0:
+            return -1
+    return 0

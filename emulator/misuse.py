@@ -1,0 +1,63 @@
+"""Misuse of an mbarrier in words, as compute-sanitizer's synccheck would have found it."""
+
+from __future__ import annotations
+
+import ctypes
+
+from emulator.native.layout import (
+    BAD_STATE,
+    COMPLETES,
+    COUNT_RANGE,
+    IN_USE,
+    NOT_LIVE,
+    NOT_SHARED,
+    TOO_MANY,
+    TX_RANGE,
+)
+from emulator.running import Launch, Slot
+
+MOST = (1 << 20) - 1
+KINDS = {
+    NOT_LIVE: "uninitialised mbarrier",
+    NOT_SHARED: "mbarrier outside shared memory",
+    COUNT_RANGE: "mbarrier count out of range",
+    TOO_MANY: "too many arrivals at an mbarrier",
+    COMPLETES: "arrive.noComplete that completes a phase",
+    TX_RANGE: "mbarrier tx-count out of range",
+    BAD_STATE: "wait for an invalid mbarrier state",
+    IN_USE: "mbarrier initialised while in use",
+}
+
+
+def describe_mbarrier(launch: Launch, slot: Slot) -> tuple[str, str]:
+    """What kind of misuse the fault is, and what happened."""
+    context = launch.context
+    what, count, address = context.fault_bytes, context.fault_store, context.fault_address
+    where = f"the mbarrier at shared offset {address - slot.state.shared}"
+    if what == NOT_LIVE:
+        return KINDS[what], (
+            f"{where} was not initialised in this block, or was invalidated or overwritten since; "
+            "one thread must run mbarrier.init, and the others wait for it at a __syncthreads()"
+        )
+    if what == NOT_SHARED:
+        return KINDS[what], f"address {address:#x} is not in the block's shared memory"
+    if what == COUNT_RANGE:
+        return KINDS[what], f"a count of {count} for {where}; it must be 1 to {MOST:,}"
+    if what == TX_RANGE:
+        signed = count - (1 << 32) if count >> 31 else count
+        return KINDS[what], (
+            f"{signed:+} bytes take the tx-count of {where} beyond what it holds, {MOST:,} either "
+            "way"
+        )
+    if what == BAD_STATE:
+        return KINDS[what], f"the state given for {where} is none that an arrive returned"
+    word = ctypes.c_uint64.from_address(address).value
+    pending, expected = word & MOST, word >> 20 & MOST
+    counts = f"of {expected} arrivals it still waits for {pending}"
+    if what == IN_USE:
+        return KINDS[what], (
+            f"{where} is in the middle of a phase ({counts}), which would be lost; invalidate it "
+            "(mbarrier.inval) before memory is used again"
+        )
+    kept = "must leave at least one of them" if what == COMPLETES else "no more may come"
+    return KINDS[what], f"{count} arrivals at {where}, but {counts}: {kept}"

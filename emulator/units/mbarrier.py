@@ -1,0 +1,117 @@
+"""``mbarrier`` instructions, lane by lane; :mod:`emulator.units.word` knows what they do.
+
+Addresses stand in ``Warp.addresses``. ``Warp.data`` holds, for 32 lanes each, a count (32 bits), a
+count of bytes (32 bits), and a state (64 bits), given or returned.
+"""
+
+from __future__ import annotations
+
+from emulator.native.compiled import accessors, inner, routine
+from emulator.native.layout import BAD_STATE, LANES, Warp, offset
+from emulator.units.copies import finish_for
+from emulator.units.word import (
+    add_bytes,
+    arrive,
+    initialise,
+    invalidate,
+    live_word,
+    misuse,
+    phase_of,
+)
+
+read_u32, write_u32 = accessors("uint32")
+read_i64, write_i64 = accessors("int64")
+
+ADDRESSES_AT = offset(Warp, "addresses")
+COUNTS_AT = offset(Warp, "data")
+BYTES_AT = COUNTS_AT + 4 * LANES
+STATES_AT = BYTES_AT + 4 * LANES
+
+# What ``mbarrier_arrive`` does besides.
+NO_COMPLETE, DROP, EXPECT_TX = 1, 2, 4
+
+
+@inner
+def address_of(warp: int, lane: int) -> int:
+    """A lane's mbarrier."""
+    return int(read_i64(warp + ADDRESSES_AT + 8 * lane))
+
+
+@routine("int64", *["int64"] * 4)
+def mbarrier_init(context: int, warp: int, site: int, mask: int) -> int:
+    """``mbarrier.init``."""
+    for lane in range(LANES):
+        if mask >> lane & 1:
+            count = int(read_u32(warp + COUNTS_AT + 4 * lane))
+            if initialise(context, warp, site, lane, address_of(warp, lane), count) < 0:
+                return -1
+    return 0
+
+
+@routine("int64", *["int64"] * 4)
+def mbarrier_inval(context: int, warp: int, site: int, mask: int) -> int:
+    """``mbarrier.inval``."""
+    for lane in range(LANES):
+        if mask >> lane & 1 and (invalidate(context, warp, site, lane, address_of(warp, lane)) < 0):
+            return -1
+    return 0
+
+
+@routine("int64", *["int64"] * 5)
+def mbarrier_arrive(context: int, warp: int, site: int, mask: int, how: int) -> int:
+    """``mbarrier.arrive`` and ``arrive_drop``: leaves the state before."""
+    for lane in range(LANES):
+        if mask >> lane & 1:
+            address = address_of(warp, lane)
+            if how & EXPECT_TX:
+                more = int(read_u32(warp + BYTES_AT + 4 * lane))
+                if add_bytes(context, warp, site, lane, address, more) < 0:
+                    return -1
+            count = int(read_u32(warp + COUNTS_AT + 4 * lane))
+            word = arrive(context, warp, site, lane, address, count, how & DROP, how & NO_COMPLETE)
+            if word < 0:
+                return -1
+            write_i64(warp + STATES_AT + 8 * lane, word)
+    return 0
+
+
+@routine("int64", *["int64"] * 5)
+def mbarrier_tx(context: int, warp: int, site: int, mask: int, sign: int) -> int:
+    """``mbarrier.expect_tx`` (``sign`` 1) and ``complete_tx`` (-1)."""
+    for lane in range(LANES):
+        if mask >> lane & 1:
+            more = sign * int(read_u32(warp + BYTES_AT + 4 * lane))
+            if add_bytes(context, warp, site, lane, address_of(warp, lane), more) < 0:
+                return -1
+    return 0
+
+
+@routine("int64", *["int64"] * 5)
+def mbarrier_test(context: int, warp: int, site: int, mask: int, parity: int) -> int:
+    """``test_wait`` and ``try_wait``: leaves the lanes whose phase is complete in the first count.
+
+    With ``parity`` the counts hold parities, otherwise the states hold states. Copies that the
+    mbarrier waits for arrive now at the latest: that is what the program waits for.
+    """
+    ready = 0
+    for lane in range(LANES):
+        if mask >> lane & 1:
+            address = address_of(warp, lane)
+            word = live_word(context, warp, site, lane, address)
+            if word < 0:
+                return -1
+            if parity:
+                phase = int(read_u32(warp + COUNTS_AT + 4 * lane)) & 1
+            else:
+                state = read_i64(warp + STATES_AT + 8 * lane)
+                if state >> 62 != 1:
+                    return misuse(context, warp, site, lane, address, BAD_STATE, 0)
+                phase = phase_of(state)
+            if phase_of(word) == phase:
+                if finish_for(context, warp, address) < 0:
+                    return -1
+                word = live_word(context, warp, site, lane, address)
+            if phase_of(word) != phase:
+                ready |= 1 << lane
+    write_u32(warp + COUNTS_AT, ready)
+    return 0
