@@ -48,12 +48,7 @@ class Block:
 
     @property
     def may_spin(self) -> bool:
-        return any(
-            i.opcode in MAYBE_SPINS
-            or (i.opcode == "ld" and {"volatile", "acquire", "relaxed"} & set(i.modifiers))
-            or (i.opcode == "mbarrier" and {"test_wait", "try_wait"} & set(i.modifiers))
-            for i in self.body
-        )
+        return any(may_wait(i) for i in self.body)
 
 
 @dataclass(frozen=True)
@@ -63,6 +58,14 @@ class Graph:
     blocks: tuple[Block, ...]
     entries: dict[str, Block]
     registers: dict[tuple[str, str], int]  # (function, register) kept between blocks, to its slot
+
+
+def may_wait(instruction: Instruction) -> bool:
+    """Whether a loop round the instruction may be waiting for another thread."""
+    opcode, modifiers = instruction.opcode, set(instruction.modifiers)
+    ordered = opcode == "ld" and modifiers & {"volatile", "acquire", "relaxed", "cv"}
+    tests = opcode == "mbarrier" and modifiers & {"test_wait", "try_wait"}
+    return opcode in MAYBE_SPINS or bool(ordered or tests)
 
 
 def waits(instruction: Instruction) -> bool:

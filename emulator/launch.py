@@ -66,6 +66,8 @@ def launch(
     and how many there are. ``checks``
     turns on compute-sanitizer's tools besides memcheck, which always runs: any of "racecheck",
     "initcheck", "synccheck", or "all"; what they find is in the report's ``findings``.
+    With a ``seed`` blocks start, and warps take turns, in an order that it shuffles, so that what
+    depends on the order shows; the same seed gives the same run.
 
     Raises :class:`LaunchError` for what no GPU would start, :class:`DeviceFault` for what ends a
     launch (out of bounds, misaligned, trap, deadlock), :class:`UnsupportedInstruction`, and
@@ -86,7 +88,7 @@ def launch(
         memory.unwatched += 1
     temporary: list[Allocation] = []
     try:
-        run_ = Runner(run, params, counters, registers, temporary)
+        run_ = Runner(run, params, counters, registers, temporary, seed)
         run_.run(timeout_s, progress)
         found = run.watch.finish() if run.watch else ()
         if not counters:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from emulator.deadlock import raise_deadlock, where_warps_are
+from emulator.deadlock import Stillness, raise_deadlock, where_threads_are
 from emulator.errors import LaunchTimeout
 from emulator.faults import raise_fault
 from emulator.hostcalls import HostCalls
@@ -19,6 +19,7 @@ from emulator.native.layout import (
     DONE,
     FAULT,
     LOCAL,
+    PAUSE,
     SHARED,
     SITE_BYTES,
     STUCK,
@@ -27,9 +28,13 @@ from emulator.native.layout import (
     Site,
     Warp,
 )
+from emulator.native.scheduler import BUDGET
 from emulator.running import Launch, Slot, resident_blocks
 
 CHUNK_SECONDS = 0.02  # how long native code runs before Python may look at the clock or at Ctrl-C
+PATIENCE = 64  # how often a block that does not seem to wait goes on before others start
+MOST_SHUFFLED = 1 << 24  # blocks; more than that start in order even with a seed
+ORDERLY_AFTER = 256  # rounds without an end, after which a seeded run is orderly: does it go round?
 SITE_BOUNDS = slice(Site.low.offset // 8, Site.high.offset // 8 + 1)
 
 
@@ -43,6 +48,7 @@ class Runner:
         counters: bool,
         registers: int | None,
         temporary: list[Allocation],
+        seed: int | None = None,
     ) -> None:
         self.launch = launch
         self.context = launch.context
@@ -62,11 +68,25 @@ class Runner:
         self.timeout_s: float | None = None
         self.progress = "no blocks had finished"
         self.max_resident = resident_blocks(launch, registers)
+        self.stillness = Stillness(launch)
+        self.random = self._shuffle(seed) if seed is not None else None
+        self.context.budget = BUDGET if seed is None else 0
         self.host_calls = HostCalls(launch, self._refresh_regions, self._stop_when_late)
         self.context.host_call = self.host_calls.address
         machine = jit.machine()
         self.run_blocks = jit.RunBlocks(machine.routines["coalesce_run_blocks"])
         self.step_block = jit.StepBlock(machine.routines["coalesce_step_block"])
+
+    def _shuffle(self, seed: int) -> np.random.Generator:
+        """Shuffle everything that a program must not rely on, always the same for one seed."""
+        random = np.random.default_rng(seed)
+        x, y, z = self.launch.grid
+        total = x * y * z
+        if total <= MOST_SHUFFLED:
+            self.order = random.permutation(total).astype(np.uint64)
+            self.context.order = self.order.ctypes.data
+        self.context.random = int(random.integers(1, 1 << 63))
+        return random
 
     def _allocate(self, nbytes: int, name: str, *, writable: bool = True) -> Allocation:
         allocation = self.launch.memory.allocate(nbytes, name, writable=writable)
@@ -89,26 +109,43 @@ class Runner:
                 slot = idle.pop() if idle else self._new_slot()
                 self._refresh_regions()
                 before = time.perf_counter()
-                last = min(following.value + chunk, total)
+                # one block at a time beside others: a run must not depend on the host's speed
+                last = min(following.value + (1 if waiting or self.random else chunk), total)
                 status = self.run_blocks(
                     ctypes.addressof(self.context), ctypes.addressof(slot.state),
                     following.value, last, ctypes.addressof(following),
                 )  # fmt: skip
                 took = time.perf_counter() - before
                 chunk = min(chunk * 2, 1 << 30) if took < CHUNK_SECONDS else max(chunk // 2, 1)
-                (waiting if self._goes_on(status) else idle).append(slot)
+                (waiting if self._goes_on(slot, self._insist(slot, status)) else idle).append(slot)
+            if self.random is not None:
+                self.random.shuffle(waiting)
             for slot in list(waiting):
-                status = self.step_block(
-                    ctypes.addressof(self.context), ctypes.addressof(slot.state)
-                )
-                if not self._goes_on(status):
+                if not self._goes_on(slot, self._step(slot)):
                     waiting.remove(slot)
                     idle.append(slot)
+            may_start = following.value < total and len(waiting) < self.max_resident
+            if self.random is not None and self.stillness.rounds > ORDERLY_AFTER:
+                self.random, self.context.random = None, 0
+            self.stillness.look(waiting, following.value - len(waiting), may_start)
             self.progress = f"{following.value - len(waiting)} of {total} blocks had finished"
             if progress is not None:
                 progress(following.value - len(waiting), total)
             if following.value < total or waiting:
                 self._stop_when_late(waiting)
+
+    def _step(self, slot: Slot) -> int:
+        context = ctypes.addressof(self.context)
+        return int(self.step_block(context, ctypes.addressof(slot.state)))
+
+    def _insist(self, slot: Slot, status: int) -> int:
+        """Go on with a block that takes long before others start: they would need memory, too."""
+        for _ in range(PATIENCE if self.random is None else 0):
+            if status != PAUSE:
+                break
+            self._stop_when_late()
+            status = self._step(slot)
+        return status
 
     def _stop_when_late(self, waiting: Sequence[Slot] | None = None) -> None:
         """Raise :class:`LaunchTimeout` when the launch has had its time."""
@@ -117,18 +154,18 @@ class Runner:
         slots = self.launch.slots if waiting is None else list(waiting)
         raise LaunchTimeout(
             f"{self.launch.kernel.name} was stopped after {self.timeout_s:g} s: {self.progress}. "
-            + where_warps_are(self.launch, slots)
+            + where_threads_are(self.launch, slots)
         )
 
-    def _goes_on(self, status: int) -> bool:
+    def _goes_on(self, slot: Slot, status: int) -> bool:
         if status == FAULT:
             self.host_calls.raise_error()
             raise_fault(self.launch)
         if status == STUCK:
-            raise_deadlock(self.launch)
-        if status not in (DONE, YIELD):
+            raise_deadlock(self.launch, [slot])
+        if status not in (DONE, YIELD, PAUSE):
             raise AssertionError(f"the block scheduler returned {status}")
-        return status == YIELD
+        return status != DONE
 
     def _new_slot(self) -> Slot:
         context = self.context
@@ -146,6 +183,7 @@ class Runner:
         state.warps = storage.ctypes.data
         state.shared = shared.address
         state.local = local.address if local else 0
+        state.turns[: context.warps] = range(context.warps)
         slot = Slot(state, storage, shared, local)
         self._number_threads(slot)
         self.launch.slots.append(slot)

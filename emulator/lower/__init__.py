@@ -20,6 +20,7 @@ from emulator.lower import (  # noqa: F401  (each registers its handlers)
     memory,
     moves,
     tensor,
+    time,
     together,
     video,
 )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from emulator.lower.kernel import _KernelLowering
 
 
-@instruction("membar", "fence", "prefetch", "prefetchu", "discard", "applypriority", "nanosleep",
+@instruction("membar", "fence", "prefetch", "prefetchu", "discard", "applypriority",
              "griddepcontrol", "pmevent", "setmaxnreg")  # fmt: skip
 def no_effect(lower: WarpLowering, inst: Instruction) -> None:
     """Memory is sequentially consistent here, hints are hints, and no grid waits for another."""

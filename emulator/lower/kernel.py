@@ -9,6 +9,7 @@ from emulator.errors import PtxError
 from emulator.lower import copies
 from emulator.lower.meetings import meet, release_meetings
 from emulator.lower.registry import HANDLERS, NotLowered
+from emulator.lower.time import advance_clock
 from emulator.lower.warp import Frame, WarpLowering
 from emulator.lower.watch import watch_order
 from emulator.native.lanes import bits_of, count_lanes, lanes_of, splat
@@ -21,6 +22,7 @@ from emulator.native.layout import (
     FAULT,
     LANES,
     MEETING_BIT,
+    PAUSE,
     UNSUPPORTED,
     YIELD,
     Context,
@@ -38,6 +40,7 @@ from emulator.ptx import Function, Instruction
 
 lanes32 = ir.VectorType(i32, LANES)
 KERNEL_SYMBOL = "coalesce_kernel"
+SPIN_TURN = 64  # what a turn of a loop that may wait for others costs of a slice
 
 
 def lower_kernel(
@@ -79,6 +82,7 @@ class _KernelLowering:
         self.sites = sites
         self.dispatch = function.append_basic_block("dispatch")
         self.yield_ = function.append_basic_block("yield")
+        self.pause = function.append_basic_block("pause")
         self.counting: ir.Value = ir.Constant(i1, 0)
         lower.fault_block = function.append_basic_block("fault")
         self.targets = [function.append_basic_block(f"B{b.number}") for b in graph.blocks]
@@ -93,8 +97,10 @@ class _KernelLowering:
         copies.resume(self.lower)
         builder.branch(self.dispatch)
         self.lower_dispatch()
-        builder.position_at_end(self.yield_)
-        builder.ret(ir.Constant(i32, YIELD))
+        for end, status in ((self.yield_, YIELD), (self.pause, PAUSE)):
+            builder.position_at_end(end)
+            advance_clock(self.lower)
+            builder.ret(ir.Constant(i32, status))
         assert self.lower.fault_block is not None
         builder.position_at_end(self.lower.fault_block)
         builder.ret(ir.Constant(i32, FAULT))
@@ -120,6 +126,7 @@ class _KernelLowering:
         is_held = builder.icmp_unsigned(">=", lowest, ir.Constant(i32, MEETING_BIT))
         builder.cbranch(is_held, stopped, runnable)
         builder.position_at_end(stopped)
+        advance_clock(lower)
         exited = builder.icmp_unsigned(
             "==", builder.or_(lowest, ir.Constant(i32, AVOID_BIT)), ir.Constant(i32, EXITED)
         )
@@ -163,15 +170,17 @@ class _KernelLowering:
     def back_edge(self, block: Block, target: Block) -> None:
         """Count the turn against the warp's slice; a loop that may spin lets other lanes go."""
         builder, lower = self.builder, self.lower
-        fuel = builder.sub(load(builder, lower.fuel_at, i32), ir.Constant(i32, 1))
+        may_spin = any(b.may_spin for b in self.graph.blocks[target.number : block.number + 1])
+        price = ir.Constant(i32, SPIN_TURN if may_spin else 1)
+        fuel = builder.sub(load(builder, lower.fuel_at, i32), price)
         builder.store(fuel, lower.fuel_at)
         spent = builder.icmp_signed("<", fuel, ir.Constant(i32, 0))
         with builder.if_then(spent, likely=False):
             self.store_pcs(lower.mask(), target.number)
             avoid_at = field(builder, lower.warp, Warp, "avoid")
             builder.store(lower.mask(), avoid_at)
-            builder.branch(self.yield_)
-        if any(b.may_spin for b in self.graph.blocks[target.number : block.number + 1]):
+            builder.branch(self.yield_ if may_spin else self.pause)
+        if may_spin:
             others = load(builder, lower.others_at, i32)
             waiting = builder.icmp_unsigned("<", others, ir.Constant(i32, MEETING_BIT))
             with builder.if_then(waiting, likely=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from emulator.lower.registry import NotLowered
+from emulator.lower.time import clock
 from emulator.lower.types import integers
 from emulator.lower.warp import WarpLowering
 from emulator.native.lanes import splat
@@ -18,7 +19,6 @@ LANE_MASKS = {
     "%lanemask_gt": [0xFFFFFFFF & ~((2 << lane) - 1) for lane in range(LANES)],
     "%lanemask_ge": [0xFFFFFFFF & ~((1 << lane) - 1) for lane in range(LANES)],
 }
-CYCLES_A_BACK_EDGE = 32  # what %clock advances by: loops take time, straight code takes none
 
 
 def special_register(lower: WarpLowering, name: str) -> ir.Value:
@@ -59,7 +59,7 @@ def special_register(lower: WarpLowering, name: str) -> ir.Value:
         "%globaltimer_lo",
         "%globaltimer_hi",
     ):
-        return _clock(lower, name)
+        return clock(lower, name)
     raise NotLowered(f"special register {name}")
 
 
@@ -73,16 +73,3 @@ def _placement(lower: WarpLowering, name: str) -> ir.Value:
         return splat(builder, count)
     index = load(builder, field(builder, lower.block_state, BlockState, "index"), i64)
     return splat(builder, builder.urem(builder.trunc(index, i32), count))
-
-
-def _clock(lower: WarpLowering, name: str) -> ir.Value:
-    """A clock that rises with every read and every turn of a loop."""
-    builder = lower.builder
-    where = field(builder, lower.context, Context, "clock")
-    now = builder.add(load(builder, where, i64), ir.Constant(i64, CYCLES_A_BACK_EDGE))
-    builder.store(now, where)
-    if name in ("%clock_hi", "%globaltimer_hi"):
-        now = builder.lshr(now, ir.Constant(i64, 32))
-    if name in ("%clock64", "%globaltimer"):
-        return splat(builder, now)
-    return splat(builder, builder.trunc(now, i32))

@@ -42,6 +42,7 @@ FILES: tuple[str, ...] = (
     "watch.races",
     "watch.uninitialised",
     "watch.checked",
+    "units.turns",
 )
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -13,9 +13,11 @@ from llvmlite import ir
 
 LANES = 32
 MAX_BARRIERS = 16
+MAX_WARPS = 32  # in a block
 
 # What a warp's compiled kernel, and the scheduler above it, return.
-DONE, BARRIER, YIELD, FAULT, STUCK = range(5)
+# YIELD: in a loop that may wait for other threads. PAUSE: in a long one that does not.
+DONE, BARRIER, YIELD, FAULT, STUCK, PAUSE = range(6)
 
 # Program counters are block numbers; these bits say why lanes are not running.
 AVOID_BIT = 1 << 28  # let others go first
@@ -85,6 +87,11 @@ class Context(ctypes.Structure):
         ("copies_forced", u64),  # finished before their time because too many were in flight
         # checkers
         ("checker", u64),  # emulator.watch.shadow.Checker; 0: none
+        # scheduling
+        ("budget", u32),  # what a block may spend before Python looks at others, in SPINs and so on
+        ("unused", u32),
+        ("random", u64),  # state of what shuffles warps and slices; 0: nothing does
+        ("order", u64),  # u64 block indices in the order in which they start; 0: as they come
     ]
 
 
@@ -146,6 +153,7 @@ class BlockState(ctypes.Structure):
         ("mbarriers", u64),  # those alive (emulator.units.mbarrier), on the heap; 0: none yet
         # checkers
         ("shadow", u64),  # emulator.watch.shadow.Shadow; 0: none
+        ("turns", u32 * MAX_WARPS),  # the warps in the order in which they get their turns
     ]
 
 

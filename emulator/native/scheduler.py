@@ -3,7 +3,9 @@
 ``coalesce_run_blocks(ctx, block, first, last, next*)`` takes blocks ``first .. last`` one after the
 other through one resident slot. It returns when all are done, or with the state a block stopped in:
 
-- YIELD: some warp used up its slice (a long loop, a spinning one): call ``coalesce_step_block``.
+- YIELD: some warp used up its slice where it may wait for other blocks; ``coalesce_step_block``
+  goes on.
+- PAUSE: the block takes long, and nothing suggests that it waits: ``coalesce_step_block`` goes on.
 - FAULT: the context says what happened.
 - STUCK: every lane waits at a barrier that the others will never reach.
 """
@@ -21,6 +23,7 @@ from emulator.native.layout import (
     EXITED,
     FAULT,
     LANES,
+    PAUSE,
     STUCK,
     WARP_HEADER_BYTES,
     YIELD,
@@ -39,6 +42,12 @@ from emulator.native.layout import (
 lanes32 = ir.VectorType(i32, LANES)
 REDUCE = "coalesce_reduce_at_barrier"
 reduce_type = routine_type("void", "int64", "int64", "int64")
+SHUFFLE = "coalesce_shuffle_turns"
+shuffle_type = routine_type("void", "int64", "int64")
+
+# What a round over a block's warps costs: one in which a warp spun, or was in a long loop, or none.
+SPIN, LONG, ROUND = 512, 4096, 1
+BUDGET = 4095  # eight rounds of spinning
 
 
 def define_scheduler(module: ir.Module) -> None:
@@ -86,6 +95,14 @@ def _define_start_block(module: ir.Module) -> ir.Function:
         )
         for d in range(2)
     ]
+    order_at = load(builder, field(builder, context, Context, "order"), i64)
+    chosen = builder.alloca(i64)
+    builder.store(index, chosen)
+    with builder.if_then(builder.icmp_unsigned("!=", order_at, ir.Constant(i64, 0))):
+        order = builder.inttoptr(order_at, pointer)
+        where = at(builder, order, builder.mul(index, ir.Constant(i64, 8)))
+        builder.store(load(builder, where, i64), chosen)
+    index = load(builder, chosen, i64)
     x, rest = builder.urem(index, grid[0]), builder.udiv(index, grid[0])
     y, z = builder.urem(rest, grid[1]), builder.udiv(rest, grid[1])
     builder.store(index, field(builder, block, BlockState, "index"))
@@ -242,7 +259,11 @@ class _FunctionPointer:
 
 
 def _define_step_block(module: ir.Module, release: ir.Function) -> ir.Function:
-    """``i32 step(ctx, block)``: rounds over the block's warps until it is done or must stop."""
+    """``i32 step(ctx, block)``: rounds over the block's warps until it is done or must stop.
+
+    A round costs what :data:`SPIN`, :data:`LONG` and :data:`ROUND` say, until the budget is spent.
+    """
+    shuffle = ir.Function(module, shuffle_type, name=SHUFFLE)
     builder = _function(module, i32, [pointer, pointer], "coalesce_step_block")
     context, block = builder.function.args
     zero = ir.Constant(i32, 0)
@@ -251,24 +272,39 @@ def _define_step_block(module: ir.Module, release: ir.Function) -> ir.Function:
     kernel = _FunctionPointer(builder.inttoptr(address, pointer))
     unfinished = builder.alloca(i32)
     yielded = builder.alloca(i32)
+    paused = builder.alloca(i32)
+    budget_at = builder.alloca(i32)
+    builder.store(load(builder, field(builder, context, Context, "budget"), i32), budget_at)
+    random = load(builder, field(builder, context, Context, "random"), i64)
+    shuffled = builder.icmp_unsigned("!=", random, ir.Constant(i64, 0))
+    turns = field(builder, block, BlockState, "turns")
     round_ = builder.append_basic_block("round")
     builder.branch(round_)
     builder.position_at_end(round_)
     builder.store(zero, unfinished)
     builder.store(zero, yielded)
-    with loop(builder, zero, warps) as index:
-        warp = _warp(builder, context, block, index)
+    builder.store(zero, paused)
+    with builder.if_then(shuffled, likely=False):
+        builder.call(shuffle, [builder.ptrtoint(context, i64), builder.ptrtoint(block, i64)])
+    with loop(builder, zero, warps) as turn:
+        where = at(builder, turns, builder.mul(builder.zext(turn, i64), ir.Constant(i64, 4)))
+        warp = _warp(builder, context, block, load(builder, where, i32))
         status_at = field(builder, warp, Warp, "status")
-        ready = builder.icmp_unsigned("==", load(builder, status_at, i32), ir.Constant(i32, YIELD))
+        before = load(builder, status_at, i32)
+        ready = builder.or_(
+            builder.icmp_unsigned("==", before, ir.Constant(i32, YIELD)),
+            builder.icmp_unsigned("==", before, ir.Constant(i32, PAUSE)),
+        )
         with builder.if_then(ready):
             status = builder.call(kernel, [context, warp])
             fault = builder.icmp_unsigned("==", status, ir.Constant(i32, FAULT))
             with builder.if_then(fault, likely=False):
                 builder.ret(ir.Constant(i32, FAULT))
             builder.store(status, status_at)
-            again = builder.icmp_unsigned("==", status, ir.Constant(i32, YIELD))
-            flag = builder.or_(load(builder, yielded, i32), builder.zext(again, i32))
-            builder.store(flag, yielded)
+            for what, where in ((YIELD, yielded), (PAUSE, paused)):
+                again = builder.icmp_unsigned("==", status, ir.Constant(i32, what))
+                flag = builder.or_(load(builder, where, i32), builder.zext(again, i32))
+                builder.store(flag, where)
         now = load(builder, status_at, i32)
         open_ = builder.icmp_unsigned("!=", now, ir.Constant(i32, DONE))
         flag = builder.or_(load(builder, unfinished, i32), builder.zext(open_, i32))
@@ -277,11 +313,23 @@ def _define_step_block(module: ir.Module, release: ir.Function) -> ir.Function:
     with builder.if_then(finished):
         builder.ret(ir.Constant(i32, DONE))
     released = builder.call(release, [context, block])
-    with builder.if_then(builder.icmp_unsigned("!=", load(builder, yielded, i32), zero)):
-        builder.ret(ir.Constant(i32, YIELD))
-    with builder.if_then(builder.icmp_unsigned("==", released, zero), likely=False):
+    spins = builder.icmp_unsigned("!=", load(builder, yielded, i32), zero)
+    long = builder.icmp_unsigned("!=", load(builder, paused, i32), zero)
+    idle = builder.not_(builder.or_(spins, long))
+    stuck = builder.and_(idle, builder.icmp_unsigned("==", released, zero))
+    with builder.if_then(stuck, likely=False):
         builder.ret(ir.Constant(i32, STUCK))
+    price = builder.select(spins, ir.Constant(i32, SPIN), ir.Constant(i32, ROUND))
+    price = builder.select(long, ir.Constant(i32, LONG), price)
+    left = builder.sub(load(builder, budget_at, i32), price)
+    builder.store(left, budget_at)
+    goes_on = builder.append_basic_block("goes_on")
+    spent = builder.append_basic_block("spent")
+    builder.cbranch(builder.icmp_signed("<", left, zero), spent, goes_on)
+    builder.position_at_end(goes_on)
     builder.branch(round_)
+    builder.position_at_end(spent)
+    builder.ret(builder.select(spins, ir.Constant(i32, YIELD), ir.Constant(i32, PAUSE)))
     return builder.function
 
 

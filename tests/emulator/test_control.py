@@ -111,7 +111,7 @@ extern "C" __global__ void sum_tree(const int* x, int* total) {
 }
 extern "C" __global__ void half_wait(int* x) {
   if (threadIdx.x < 32) __syncthreads();
-  else while (x[0] == 0) ;
+  else while (x[0] == 0) atomicAdd(x + 1, 1);
 }
 extern "C" __global__ void one_side_waits(int* x) {
   if (threadIdx.x < 16) { x[threadIdx.x] = 1; asm volatile("bar.sync 1, 64;"); }
@@ -162,14 +162,15 @@ def test_one_warp_arrives_and_another_waits(card):
 
 
 def test_a_deadlock_says_who_waits_where(card):
-    with pytest.raises(DeviceFault, match=r"16 threads at barrier 1 .*kernel\.cu:23") as caught:
+    match = r"16 threads wait at barrier 1 .*kernel\.cu:23"
+    with pytest.raises(DeviceFault, match=match) as caught:
         card.run(BARRIERS, "one_side_waits", 1, 64, np.zeros(64, dtype=np.int32))
     assert caught.value.finding.kind == "deadlock"
 
 
 def test_a_kernel_that_never_ends_is_stopped_where_it_loops(card):
-    with pytest.raises(LaunchTimeout, match=r"kernel\.cu:20"):
-        card.run(BARRIERS, "half_wait", 1, 64, np.zeros(1, dtype=np.int32), timeout_s=0.2)
+    with pytest.raises(LaunchTimeout, match=r"32 threads spin at .*kernel\.cu:20"):
+        card.run(BARRIERS, "half_wait", 1, 64, np.zeros(2, dtype=np.int32), timeout_s=0.2)
 
 
 CALLS = r"""
