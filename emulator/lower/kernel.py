@@ -193,7 +193,7 @@ class _KernelLowering:
     def lower_block(self, block: Block) -> None:
         builder, lower = self.builder, self.lower
         builder.position_at_end(self.targets[block.number])
-        lower.start_block(block.function)
+        lower.start_block(block)
         if block.meets is not None:
             meet(self, block, block.meets)
             return
@@ -202,6 +202,7 @@ class _KernelLowering:
         body = block.body[:-1] if terminator is not None else block.body
         for offset, inst in enumerate(body):
             lower.site_index = self.sites[block.function.name, block.first + offset]
+            lower.position = offset
             handler = HANDLERS.get(inst.opcode)
             self.count_predicated(inst)
             try:
@@ -222,6 +223,7 @@ class _KernelLowering:
                 self.jump(block, block.falls_to)
             return
         lower.site_index = self.sites[block.function.name, block.first + len(block.body) - 1]
+        lower.position = len(block.body) - 1
         self.lower_terminator(block)
 
     def count_block(self, block: Block) -> None:

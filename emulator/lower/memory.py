@@ -152,6 +152,7 @@ def access(
     builder = lower.builder
     values = effective_address(lower, address, space)
     mask = lower.active(inst)
+    lower.spill()
     after = builder.append_basic_block("after")
     if inst.predicate is not None:
         some = builder.append_basic_block("some")

@@ -13,6 +13,7 @@ def call_routine(lower: WarpLowering, name: str, *operands: ir.Value) -> ir.Valu
     """The result of a routine, its operands passed through the warp's scratch."""
     routine = ROUTINES[name]
     builder = lower.builder
+    lower.spill()
     data = field(builder, lower.warp, Warp, "data")
     for value, kind, offset in zip(operands, routine.operands, routine.offsets(), strict=True):
         if value.type != kind:

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 
 from llvmlite import ir
 
-from emulator.cfg import Graph
+from emulator.cfg import Block, Graph
 from emulator.errors import PtxError
 from emulator.lower.registry import NotLowered
+from emulator.lower.slots import Slots
 from emulator.lower.types import bits, integers, is_float, is_signed, vector
 from emulator.native.lanes import bits_of, intrinsic, lanes_of, splat
 from emulator.native.layout import (
@@ -142,8 +143,13 @@ class WarpLowering:
             load(self.builder, field(self.builder, self.context, Context, "sites"), i64),
         )
         self.ptx_function = entry
+        self.slots = Slots(self.builder)
+        area = self.builder.ptrtoint(self.slots.area, i64)
+        self.builder.store(area, field(self.builder, self.warp, Warp, "slots"))
+        self.position = 0  # of the instruction in its block
         self.values: dict[str, ir.Value] = {}
-        self.dirty: set[str] = set()
+        self.dirty: set[str] = set()  # written since they were last stored
+        self.written: set[str] = set()  # in this block
         self.fault_block: ir.Block | None = None
         self.site_index = 0
         self.rooms: dict[str, ir.Value] = {}
@@ -167,15 +173,17 @@ class WarpLowering:
 
     # --- registers ----------------------------------------------------------------------------
 
-    def start_block(self, function: Function) -> None:
-        self.ptx_function = function
+    def start_block(self, block: Block) -> None:
+        self.ptx_function = block.function
         self.values.clear()
         self.dirty.clear()
+        self.written.clear()
+        self.slots.start_block(block)
 
     def register(self, name: str, ptx_type: str) -> ir.Value:
         """A register's value read as ``ptx_type`` (of its width, or narrower)."""
         if name not in self.values:
-            self.values[name] = self._load_frame(name)
+            self.values[name] = self._recall(name)
         return self.cast(self.values[name], ptx_type)
 
     def cast(self, value: ir.Value, ptx_type: str) -> ir.Value:
@@ -191,48 +199,70 @@ class WarpLowering:
         resize = self.builder.trunc if have > want else self.builder.zext
         return self.builder.bitcast(resize(whole, integers(want)), wanted)
 
-    def _load_frame(self, name: str) -> ir.Value:
+    def _recall(self, name: str) -> ir.Value:
+        """A register's value from where it waits: a slot of this block, or the warp's frame."""
         declared = self.ptx_function.registers[name]
         offset = self.frame.offsets.get((self.ptx_function.name, name))
-        if offset is None:  # written nowhere before this read: its value is whatever it is
+        if self.slots.holds(name):
+            where = self.slots.place(name, bits(declared))
+        elif offset is not None:
+            where = at(self.builder, self.warp, offset)
+        else:
+            assert name not in self.written, f"{name} was lost"
+            # written nowhere before this read: its value is whatever it is
             return ir.Constant(integers(bits(declared)), [0] * LANES)
-        where = at(self.builder, self.warp, offset)
         if declared == "pred":
             return lanes_of(self.builder, load(self.builder, where, i32, 4))
         return load(self.builder, where, integers(bits(declared)), 64)
 
+    def spill(self) -> None:
+        """Before a routine is called: put what is needed later into memory."""
+        self.slots.drop_unread(self.position)
+        kept = self.frame.offsets
+        for name in list(self.values):
+            if name not in self.ptx_function.registers:  # the carry flag
+                continue
+            value = self.values.pop(name)
+            if (self.ptx_function.name, name) in kept:
+                if name in self.dirty:
+                    self._store_kept(name, value)
+            elif name in self.dirty and self.slots.last_uses.get(name, -1) >= self.position:
+                where = self.slots.place(name, _width(value.type))
+                if value.type == mask_type:
+                    self.builder.store(bits_of(self.builder, value), where, align=4)
+                else:
+                    self.builder.store(value, where, align=64)
+            self.dirty.discard(name)
+
     def store_registers(self) -> None:
         """Write what this block changed to the frame, for the active lanes."""
-        name_offsets = [
-            (name, self.frame.offsets[self.ptx_function.name, name])
-            for name in sorted(self.dirty)
-            if (self.ptx_function.name, name) in self.frame.offsets
-        ]
-        if not name_offsets:
-            return
-        mask = self.mask()
-        lanes = lanes_of(self.builder, mask)
-        for name, offset in name_offsets:
-            where = at(self.builder, self.warp, offset)
-            value = self.values[name]
-            if value.type == mask_type:
-                old = load(self.builder, where, i32, 4)
-                kept = self.builder.and_(old, self.builder.not_(mask))
-                new = self.builder.and_(bits_of(self.builder, value), mask)
-                self.builder.store(self.builder.or_(kept, new), where, align=4)
-                continue
-            width = _width(value.type)
-            whole = self.builder.bitcast(value, integers(width))
-            if width in (32, 64):
-                name_ = f"llvm.masked.store.v32i{width}.p0"
-                store = intrinsic(
-                    self.module, name_, ir.VoidType(), [integers(width), pointer, i32, mask_type]
-                )
-                self.builder.call(store, [whole, where, ir.Constant(i32, 64), lanes])
-            else:
-                old = load(self.builder, where, integers(width), 64)
-                self.builder.store(self.builder.select(lanes, whole, old), where, align=64)
+        for name in sorted(self.dirty):
+            if (self.ptx_function.name, name) in self.frame.offsets:
+                self._store_kept(name, self.values[name])
         self.dirty.clear()
+
+    def _store_kept(self, name: str, value: ir.Value) -> None:
+        """A value to the warp's frame, for the active lanes."""
+        builder, mask = self.builder, self.mask()
+        lanes = lanes_of(builder, mask)
+        where = at(builder, self.warp, self.frame.offsets[self.ptx_function.name, name])
+        if value.type == mask_type:
+            old = load(builder, where, i32, 4)
+            kept = builder.and_(old, builder.not_(mask))
+            new = builder.and_(bits_of(builder, value), mask)
+            builder.store(builder.or_(kept, new), where, align=4)
+            return
+        width = _width(value.type)
+        whole = builder.bitcast(value, integers(width))
+        if width in (32, 64):
+            name_ = f"llvm.masked.store.v32i{width}.p0"
+            store = intrinsic(
+                self.module, name_, ir.VoidType(), [integers(width), pointer, i32, mask_type]
+            )
+            builder.call(store, [whole, where, ir.Constant(i32, 64), lanes])
+        else:
+            old = load(builder, where, integers(width), 64)
+            builder.store(builder.select(lanes, whole, old), where, align=64)
 
     # --- operands -----------------------------------------------------------------------------
 
@@ -328,12 +358,14 @@ class WarpLowering:
         if inst.predicate is not None:
             old = self.values.get(operand.name)
             if old is None:
-                old = self._load_frame(operand.name)
+                old = self._recall(operand.name)
             if old.type != value.type:
                 old = self.builder.bitcast(old, value.type)
             value = self.builder.select(self.predicate(inst.predicate), value, old)
+        self.slots.drop(operand.name)
         self.values[operand.name] = value
         self.dirty.add(operand.name)
+        self.written.add(operand.name)
 
     def result(self, inst: Instruction, value: ir.Value) -> None:
         """Write to the first operand, sign-extending when the instruction's type is signed."""

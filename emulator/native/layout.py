@@ -167,7 +167,8 @@ class Warp(ctypes.Structure):
         ("status", u32),
         ("padding", u32 * 3),
         ("local", u64),
-        ("padding2", u64 * 3),
+        ("slots", u64),  # the running kernel's, so that LLVM leaves them in memory
+        ("padding2", u64 * 2),
         ("pcs", u32 * LANES),
         ("barrier", u32 * LANES),
         ("tid_x", u32 * LANES),
