@@ -34,7 +34,8 @@ from emulator.native.layout import (
     i64,
     load,
 )
-from emulator.native.moves import WINDOW_LOAD, has_permute, move_name, move_type, window_type
+from emulator.native.moves import move_name, move_type
+from emulator.native.transfers import transfer_name, transfer_type
 from emulator.ptx import Address, Immediate, Instruction, Operand, Register, Symbol, Vector
 
 SPACES = ("global", "shared", "local", "const", "param")
@@ -74,8 +75,7 @@ def ld(lower: WarpLowering, inst: Instruction) -> None:
     if width < 8 or (width == 128 and len(items) > 1):
         raise NotLowered(inst.text)
     size, count = (8, 2) if width == 128 else (width // 8, len(items))
-    with access(lower, inst, space, address, size, count, store=False) as checked:
-        checked.move("load")
+    transfer(lower, inst, space, address, size, count, "load")
     data = field(lower.builder, lower.warp, Warp, "data")
     if width == 128:
         lower.write(target, _joined(lower, data), inst)
@@ -109,8 +109,7 @@ def st(lower: WarpLowering, inst: Instruction) -> None:
     for index, value in enumerate(values):
         where = at(lower.builder, data, index * width // 8 * LANES)
         lower.builder.store(value, where, align=min(width // 8 * LANES, 64))
-    with access(lower, inst, space, address, width // 8, len(values), store=True) as checked:
-        checked.move("store")
+    transfer(lower, inst, space, address, width // 8, len(values), "store")
 
 
 def _halves(lower: WarpLowering, value: ir.Value) -> list[ir.Value]:
@@ -127,6 +126,40 @@ def _joined(lower: WarpLowering, data: ir.Value) -> ir.Value:
         builder.zext(load(builder, place, integers(64), 64), integers(128)) for place in places
     )
     return builder.or_(low, builder.shl(high, ir.Constant(integers(128), [64] * LANES)))
+
+
+def transfer(
+    lower: WarpLowering,
+    inst: Instruction,
+    space: str,
+    address: Address,
+    nbytes: int,
+    count: int,
+    kind: str,
+) -> None:
+    """Move ``count`` elements a lane between memory and the warp's scratch, by one routine."""
+    builder = lower.builder
+    place = space if space in ("shared", "local") else "global"
+    if place == "shared" and _is_narrow(lower, address):
+        values = narrow_address(lower, address)
+        place = "shared32"
+    else:
+        values = effective_address(lower, address, space)
+    mask = lower.active(inst)
+    lower.spill()
+    builder.store(values, field(builder, lower.warp, Warp, "addresses"), align=64)
+    after = builder.append_basic_block("after")
+    if inst.predicate is not None:
+        some = builder.append_basic_block("some")
+        nobody = builder.icmp_unsigned("==", mask, ir.Constant(i32, 0))
+        builder.cbranch(nobody, after, some)
+        builder.position_at_end(some)
+    routine = declare(lower.module, transfer_type, transfer_name(kind, place, nbytes, count))
+    status = builder.call(routine, [lower.context, lower.warp, mask, lower.site()])
+    assert lower.fault_block is not None
+    failed = builder.icmp_signed("<", status, ir.Constant(i32, 0))
+    builder.cbranch(failed, lower.fault_block, after)
+    builder.position_at_end(after)
 
 
 @dataclass(frozen=True)
@@ -160,8 +193,6 @@ def access(
         builder.cbranch(nobody, after, some)
         builder.position_at_end(some)
     where = field(builder, lower.warp, Warp, "addresses")
-    if (space, store, nbytes, count) == ("shared", False, 4, 1) and has_permute():
-        _try_window(lower, values, mask, after)
     builder.store(values, where, align=64)
     size = nbytes * count
     is_store = ir.Constant(i32, int(store))
@@ -196,24 +227,6 @@ def access(
     builder.position_at_end(after)
 
 
-def _try_window(lower: WarpLowering, offsets: ir.Value, mask: ir.Value, done: ir.Block) -> None:
-    """Load from shared memory the short way where it serves, and go to ``done``."""
-    builder = lower.builder
-    most = ir.Constant(integers(64), [0xFFFFFFFF] * LANES)
-    beyond = builder.icmp_unsigned(">", offsets, most)
-    narrow = builder.trunc(builder.select(beyond, most, offsets), integers(32))
-    builder.store(narrow, field(builder, lower.warp, Warp, "addresses"), align=64)
-    watching = load(builder, field(builder, lower.context, Context, "observe"), i32)
-    limit = load(builder, field(builder, lower.context, Context, "shared_bytes"), i64)
-    watched = builder.icmp_unsigned("!=", watching, ir.Constant(i32, 0))
-    limit = builder.select(watched, ir.Constant(i64, 0), limit)  # the short way shows nobody
-    routine = declare(lower.module, window_type, WINDOW_LOAD)
-    served = builder.call(routine, [lower.warp, mask, lower.shared_base(), limit])
-    general = builder.append_basic_block("general")
-    builder.cbranch(builder.icmp_unsigned("!=", served, ir.Constant(i32, 0)), done, general)
-    builder.position_at_end(general)
-
-
 def declare(module: ir.Module, kind: ir.FunctionType, name: str) -> ir.Function:
     """An external routine, declared once a module."""
     existing = module.globals.get(name)
@@ -233,12 +246,25 @@ def effective_address(lower: WarpLowering, address: Address, space: str) -> ir.V
         raise NotLowered(f"address register {base.name}")
     offset = address.offset
     if bits(declared) == 32:
-        # A 32-bit register addresses a window; the sum wraps as 32-bit arithmetic does.
-        narrow = lower.read(base, "u32")
-        step = ir.Constant(integers(32), [offset & 0xFFFFFFFF] * LANES)
-        return builder.zext(builder.add(narrow, step), integers(64))
+        return builder.zext(narrow_address(lower, address), integers(64))
     wide = lower.read(base, "u64")
     return builder.add(wide, ir.Constant(integers(64), [offset & (2**64 - 1)] * LANES))
+
+
+def _is_narrow(lower: WarpLowering, address: Address) -> bool:
+    """Whether 32 bits hold the address: a variable's offset, or a register of that width."""
+    base = address.base
+    if isinstance(base, Register):
+        declared = lower.ptx_function.registers.get(base.name)
+        return declared is not None and bits(declared) == 32
+    return False
+
+
+def narrow_address(lower: WarpLowering, address: Address) -> ir.Value:
+    """Offsets from a 32-bit register; the sum wraps as 32-bit arithmetic does."""
+    assert isinstance(address.base, Register)
+    step = ir.Constant(integers(32), [address.offset & 0xFFFFFFFF] * LANES)
+    return lower.builder.add(lower.read(address.base, "u32"), step)
 
 
 # --- parameters ---------------------------------------------------------------------------------

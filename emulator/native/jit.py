@@ -27,6 +27,7 @@ from emulator.native.moves import MOVES, WINDOW_LOAD, define_move_routines, has_
 from emulator.native.products import define_product_routines, product_names
 from emulator.native.rounding import define_rounding_routines, rounding_names
 from emulator.native.scheduler import define_scheduler
+from emulator.native.transfers import define_transfer_routines, transfer_names
 
 SCHEDULER_ENTRIES = ("coalesce_run_blocks", "coalesce_step_block")
 
@@ -81,13 +82,21 @@ def routine_names() -> list[str]:
     names += [move_name(kind, n, c) for kind in ("load", "store") for n, c in MOVES]
     if has_permute():
         names.append(WINDOW_LOAD)
-    return [*names, *rounding_names(), *arithmetic_names(), *product_names(), *SCHEDULER_ENTRIES]
+    return [
+        *names,
+        *transfer_names(),
+        *rounding_names(),
+        *arithmetic_names(),
+        *product_names(),
+        *SCHEDULER_ENTRIES,
+    ]
 
 
 def _routines_module() -> ir.Module:
     module = ir.Module(name="coalesce_routines")
     define_check_routines(module)
     define_move_routines(module)
+    define_transfer_routines(module)
     define_rounding_routines(module)
     define_arithmetic_routines(module)
     define_product_routines(module)
