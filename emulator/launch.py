@@ -176,6 +176,7 @@ def _prepare(
     sites = (Site * max(len(kernel.instructions), 1))()
     for site, inst in zip(sites, kernel.instructions, strict=False):
         site.operation = OPERATIONS.get(inst.opcode, LOAD)
+        site.rule = collect.counting_rule(inst)
     context.sites = ctypes.addressof(sites)
     block_counts = np.zeros((len(kernel.graph.blocks) + 1, 2), dtype=np.uint64)
     # the compiled code adds to aligned pairs

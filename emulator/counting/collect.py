@@ -11,15 +11,25 @@ from collections import defaultdict
 from emulator.cfg import Block, read_registers
 from emulator.counting import metrics
 from emulator.counting.opcodes import work_of
-from emulator.native.layout import GLOBAL, Site
-from emulator.ptx import Instruction, Register
+from emulator.native.layout import (
+    ATOMIC_RULE,
+    BYPASSING,
+    GLOBAL,
+    ORDINARY,
+    PAIRED,
+    SWAP_RULE,
+    Site,
+)
+from emulator.ptx import Address, Instruction, Register
 from emulator.report import LineReport, Report
 from emulator.running import Launch
 
 Counts = dict[str, float]
 
 DIRECTIONS = {"ld": "ld", "ldu": "ld", "st": "st", "atom": "atom", "red": "red", "cp": "ldgsts",
-              "ldmatrix": "ld", "stmatrix": "st"}  # fmt: skip
+              "ldmatrix": "ldsm", "stmatrix": "stsm"}  # fmt: skip
+SPACES = ("global", "shared", "local", "const", "param")
+AS = {"ldsm": "ld", "stsm": "st", "red": "atom"}  # whose wavefronts count those of another
 BY_INSTRUCTION = (
     "Instruction counts are of PTX instructions; the machine code that ptxas makes of them has "
     "other, usually fewer, ones."
@@ -33,6 +43,15 @@ APPROXIMATE = frozenset(
     | {metrics.pipe(name) for name in metrics.PIPES}
     | {metrics.thread_operations(name) for name in metrics.CLASSES}
 )  # fmt: skip
+
+
+def counting_rule(inst: Instruction) -> int:
+    """How the routines that count accesses treat an instruction."""
+    if inst.opcode in ("atom", "red"):
+        return SWAP_RULE if inst.has("cas") else ATOMIC_RULE
+    if inst.opcode in ("ld", "ldu") and any(m.startswith("shared") for m in inst.modifiers):
+        return PAIRED
+    return BYPASSING if inst.opcode == "cp" and inst.has("cg") else ORDINARY
 
 
 def report(launch: Launch) -> Report:
@@ -50,7 +69,12 @@ def report(launch: Launch) -> Report:
             texts.setdefault(key, place.text.rstrip() if place else "")
             site = launch.sites[kernel.sites[block.function.name, block.first + offset]]
             added = instruction_counts(inst, block, site, float(warps), float(lanes))
-            added |= memory_counts(direction_of(inst, unread), site)
+            direction = direction_of(inst, unread)
+            if direction:
+                added |= memory_counts(direction, site)
+                name = metrics.instructions(direction, space_of(inst))
+                if name in metrics.METRICS:
+                    added[name] = float(warps)
             expanded |= bool(warps) and work_of(inst).expands
             for name, amount in added.items():
                 lines[key][name] += amount
@@ -106,31 +130,43 @@ def instruction_counts(
 def direction_of(inst: Instruction, unread: set[int]) -> str:
     """What a memory instruction does, as counters name it; "" for any other."""
     direction = DIRECTIONS.get(inst.opcode, "")
+    if direction == "ldgsts" and not any(isinstance(o, Address) for o in inst.operands):
+        return ""  # groups, and waiting for them
     if inst.opcode == "wmma":
         direction = "ld" if inst.has("load") else "st" if inst.has("store") else ""
     return "red" if direction == "atom" and id(inst) in unread else direction
 
 
+def space_of(inst: Instruction) -> str:
+    """The state space that an access names; "generic" when it names none."""
+    names = (modifier.partition("::")[0] for modifier in inst.modifiers)
+    return next((name for name in names if name in SPACES), "generic")
+
+
 def memory_counts(direction: str, site: Site) -> Counts:
     """What a memory instruction's accesses add, by the space that they went to."""
     added: Counts = {}
-    if not direction:
-        return added
     if site.requests and site.kind == GLOBAL:
-        added[metrics.requests(direction)] = float(site.requests)
-        added[metrics.sectors(direction)] = float(site.sectors)
         added[metrics.bytes_asked(direction)] = float(site.bytes)
+        names = [direction]
+        if direction == "ldgsts":  # also counted as loads
+            names = ["ld"] if site.rule == BYPASSING else ["ld", "ldgsts_cache_access"]
+        for name in names:
+            added[metrics.requests(name)] = float(site.requests)
+            added[metrics.sectors(name)] = float(site.sectors)
     if site.local_requests:
         added[metrics.requests(direction, "local")] = float(site.local_requests)
         added[metrics.sectors(direction, "local")] = float(site.local_sectors)
         added[metrics.bytes_asked(direction, "local")] = float(site.local_bytes)
     if site.shared_requests:
-        direction = "st" if direction == "ldgsts" else direction
         excessive = float(site.wavefronts) - float(site.ideal_wavefronts)
-        added[metrics.shared_instructions(direction)] = float(site.shared_requests)
-        added[metrics.shared_wavefronts(direction)] = float(site.wavefronts)
-        added[metrics.bank_conflicts(direction)] = excessive
-        added[metrics.bytes_asked(direction, "shared")] = float(site.shared_bytes)
+        if direction != "ldgsts":  # what a copy writes to shared memory has no counters of its own
+            each = 2.0 if site.rule == SWAP_RULE else 1.0  # a swap reads, then writes
+            pooled = AS.get(direction, direction)
+            added[metrics.shared_wavefronts(pooled)] = float(site.wavefronts)
+            added[metrics.bank_conflicts(pooled)] = excessive / each
+            asked = "atom" if direction == "red" else direction
+            added[metrics.bytes_asked(asked, "shared")] = float(site.shared_bytes)
         added[metrics.SHARED_WAVEFRONTS] = float(site.wavefronts)
         added[metrics.SHARED_IDEAL] = float(site.ideal_wavefronts)
         added[metrics.SHARED_EXCESSIVE] = excessive

@@ -19,8 +19,8 @@ class Metric:
 
 
 MEMORY, SHARED, LOCAL = "Global memory", "Shared memory", "Local memory"
-INSTRUCTION_SECTION, BRANCHES, WORK = "Instructions", "Branches", "Arithmetic"
-SECTIONS = (MEMORY, SHARED, LOCAL, INSTRUCTION_SECTION, BRANCHES, WORK)
+EXECUTED, BRANCHES, WORK = "Instructions", "Branches", "Arithmetic"
+SECTIONS = (MEMORY, SHARED, LOCAL, EXECUTED, BRANCHES, WORK)
 
 INSTRUCTIONS = "smsp__inst_executed.sum"
 THREAD_INSTRUCTIONS = "smsp__thread_inst_executed.sum"
@@ -38,16 +38,18 @@ SHARED_WAVEFRONTS = "memory_l1_wavefronts_shared"
 SHARED_IDEAL = "memory_l1_wavefronts_shared_ideal"
 SHARED_EXCESSIVE = "derived__memory_l1_wavefronts_shared_excessive"
 
-DIRECTIONS = {"ld": "loads", "st": "stores", "atom": "atomics", "red": "reductions",
-              "ldgsts": "asynchronous copies"}  # fmt: skip
-PLAIN_ONE = {"ld": "load", "st": "store", "atom": "atomic", "red": "reduction",
-             "ldgsts": "asynchronous copy"}  # fmt: skip
-GLOBAL_DIRECTIONS = ("ld", "st", "atom", "red", "ldgsts")
-SHARED_DIRECTIONS = ("ld", "st", "atom", "red")
+CACHED_COPY = "ldgsts_cache_access"
+DIRECTIONS = {"ld": "load", "st": "store", "atom": "atomic", "red": "reduction",
+              CACHED_COPY: "asynchronous copy", "ldgsts": "asynchronous copy",
+              "ldsm": "matrix load", "stsm": "matrix store"}  # fmt: skip
+UNNAMED = {"ldgsts": "smsp__inst_executed_op_ldgsts.sum", "ldsm": "smsp__inst_executed_op_ldsm.sum",
+           "stsm": "smsp__inst_executed_op_shared_stsm.sum"}  # fmt: skip
+GLOBAL_DIRECTIONS = ("ld", "st", "atom", "red", CACHED_COPY)
+SHARED_DIRECTIONS = ("ld", "st", "atom")  # reductions count as atomics
 LOCAL_DIRECTIONS = ("ld", "st")
 PIPES = {
     "alu": "integer and logic", "fma": "FP32 multiply and add, integer multiply",
-    "fp64": "FP64", "fp16": "FP16", "lsu": "load/store", "xu": "transcendental and conversion",
+    "fp64": "FP64", "lsu": "load/store", "xu": "transcendental and conversion",
     "tensor": "tensor", "cbu": "branches", "adu": "barriers", "uniform": "uniform",
 }  # fmt: skip
 FLOATING = {
@@ -60,6 +62,9 @@ CLASSES = {
     "conversion": "conversion", "control": "control", "memory": "memory",
     "inter_thread_communication": "between threads", "misc": "other",
 }  # fmt: skip
+
+
+TENSOR_PATHS = ("fp16", "bf16_dst_fp32", "tf32_dst_fp32", "fp64", "fp8", "int8", "int4", "int1")
 
 
 def requests(direction: str, space: str = "global") -> str:
@@ -82,9 +87,15 @@ def bytes_asked(direction: str, space: str = "global") -> str:
     return f"smsp__sass_data_bytes_mem_{space}_op_{direction}.sum"
 
 
-def shared_instructions(direction: str) -> str:
-    """Shared memory instructions that at least one lane took part in."""
-    return f"smsp__inst_executed_op_shared_{direction}.sum"
+def instructions(direction: str, space: str = "global") -> str:
+    """Warp instructions that name a space, or none ("generic")."""
+    if direction in UNNAMED:
+        return UNNAMED[direction]
+    if (space, direction) == ("global", "atom"):
+        return "smsp__sass_inst_executed_op_global_atom.sum"
+    if direction == "red" and space != "global":  # reductions there are atomics
+        direction = "atom"
+    return f"smsp__inst_executed_op_{space}_{direction}.sum"
 
 
 def shared_wavefronts(direction: str) -> str:
@@ -111,39 +122,27 @@ def thread_operations(name: str) -> str:
 
 
 def tensor_operations(path: str) -> str:
-    """Tensor-core operations, a multiply-add as two; ``path`` is "fp16_dst_fp32", say."""
+    """Tensor-core operations, a multiply-add as two; ``path`` is one of :data:`TENSOR_PATHS`."""
     return f"sm__ops_path_tensor_src_{path}.sum"
 
 
 def _all() -> Iterator[Metric]:
-    for direction in GLOBAL_DIRECTIONS:
-        one = PLAIN_ONE[direction]
-        yield Metric(requests(direction), f"global {one} requests", MEMORY)
-        yield Metric(sectors(direction), f"global {one} sectors", MEMORY)
-        yield Metric(sectors_per_request(direction), f"sectors a global {one} request", MEMORY)
-        yield Metric(bytes_asked(direction), f"bytes asked by global {one}", MEMORY)
-    for direction in SHARED_DIRECTIONS:
-        one = PLAIN_ONE[direction]
-        yield Metric(shared_instructions(direction), f"shared {one} instructions", SHARED)
-        yield Metric(shared_wavefronts(direction), f"shared {one} wavefronts", SHARED)
-        yield Metric(bank_conflicts(direction), f"bank conflicts of shared {one}", SHARED)
-        yield Metric(bytes_asked(direction, "shared"), f"bytes asked by shared {one}", SHARED)
-    yield Metric(SHARED_WAVEFRONTS, "shared wavefronts", SHARED)
-    yield Metric(SHARED_IDEAL, "shared wavefronts without conflicts", SHARED)
-    yield Metric(SHARED_EXCESSIVE, "shared wavefronts that conflicts cost", SHARED)
+    yield from _global_memory()
+    yield from _shared_memory()
     for direction in LOCAL_DIRECTIONS:
-        one = PLAIN_ONE[direction]
+        one = DIRECTIONS[direction]
+        yield Metric(instructions(direction, "local"), f"local {one} instructions", LOCAL)
         yield Metric(requests(direction, "local"), f"local {one} requests", LOCAL)
         yield Metric(sectors(direction, "local"), f"local {one} sectors", LOCAL)
         yield Metric(sectors_per_request(direction, "local"), f"sectors a local {one}", LOCAL)
         yield Metric(bytes_asked(direction, "local"), f"bytes asked by local {one}", LOCAL)
-    yield Metric(INSTRUCTIONS, "warp instructions", INSTRUCTION_SECTION)
-    yield Metric(THREAD_INSTRUCTIONS, "thread instructions", INSTRUCTION_SECTION)
-    yield Metric(PREDICATED_ON, "thread instructions not predicated off", INSTRUCTION_SECTION)
-    yield Metric(THREADS_AN_INSTRUCTION, "threads a warp instruction", INSTRUCTION_SECTION)
-    yield Metric(PREDICATED_ON_RATIO, "threads not predicated off", INSTRUCTION_SECTION)
+    yield Metric(INSTRUCTIONS, "warp instructions", EXECUTED)
+    yield Metric(THREAD_INSTRUCTIONS, "thread instructions", EXECUTED)
+    yield Metric(PREDICATED_ON, "thread instructions not predicated off", EXECUTED)
+    yield Metric(THREADS_AN_INSTRUCTION, "threads a warp instruction", EXECUTED)
+    yield Metric(PREDICATED_ON_RATIO, "threads not predicated off", EXECUTED)
     for name, plain in PIPES.items():
-        yield Metric(pipe(name), f"warp instructions: {plain}", INSTRUCTION_SECTION)
+        yield Metric(pipe(name), f"warp instructions: {plain}", EXECUTED)
     yield Metric(BRANCH_INSTRUCTIONS, "branches", BRANCHES)
     yield Metric(BRANCH_TARGETS, "branch targets", BRANCHES)
     yield Metric(UNIFORM_TARGETS, "branches taken alike", BRANCHES)
@@ -157,8 +156,35 @@ def _all() -> Iterator[Metric]:
         yield Metric(tensor_operations(path), f"tensor operations, {path}", WORK)
 
 
-TENSOR_PATHS = ("fp16_dst_fp32", "fp16_dst_fp16", "bf16_dst_fp32", "tf32_dst_fp32", "fp64",
-                "fp8_dst_fp32", "fp8_dst_fp16", "int8", "int4", "int1")  # fmt: skip
+def _global_memory() -> Iterator[Metric]:
+    for direction in GLOBAL_DIRECTIONS:
+        one = DIRECTIONS[direction]
+        copy = "ldgsts" if direction == CACHED_COPY else direction
+        yield Metric(instructions(copy), f"global {one} instructions", MEMORY)
+        yield Metric(requests(direction), f"global {one} requests", MEMORY)
+        yield Metric(sectors(direction), f"global {one} sectors", MEMORY)
+        yield Metric(sectors_per_request(direction), f"sectors a global {one} request", MEMORY)
+        yield Metric(bytes_asked(copy), f"bytes asked by global {one}", MEMORY)
+    for direction in ("ld", "st", "atom"):
+        one = DIRECTIONS[direction]
+        yield Metric(instructions(direction, "generic"), f"generic {one} instructions", MEMORY)
+
+
+def _shared_memory() -> Iterator[Metric]:
+    for direction in SHARED_DIRECTIONS:
+        one = DIRECTIONS[direction]
+        yield Metric(instructions(direction, "shared"), f"shared {one} instructions", SHARED)
+        yield Metric(shared_wavefronts(direction), f"shared {one} wavefronts", SHARED)
+        yield Metric(bank_conflicts(direction), f"bank conflicts of shared {one}", SHARED)
+        yield Metric(bytes_asked(direction, "shared"), f"bytes asked by shared {one}", SHARED)
+    for direction in ("ldsm", "stsm"):
+        one = DIRECTIONS[direction]
+        yield Metric(instructions(direction), f"{one} instructions", SHARED)
+        yield Metric(bytes_asked(direction, "shared"), f"bytes asked by {one}", SHARED)
+    yield Metric(SHARED_WAVEFRONTS, "shared wavefronts", SHARED)
+    yield Metric(SHARED_IDEAL, "shared wavefronts without conflicts", SHARED)
+    yield Metric(SHARED_EXCESSIVE, "shared wavefronts that conflicts cost", SHARED)
+
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _all()}
 

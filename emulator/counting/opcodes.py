@@ -22,7 +22,7 @@ TOGETHER = {"shfl", "vote", "match", "redux", "elect", "activemask"}
 SLOW = {"sin", "cos", "ex2", "lg2", "rsqrt", "rcp", "sqrt", "tanh", "popc", "clz", "bfind", "brev"}
 TENSOR = {"mma", "wgmma"}
 SHAPE = re.compile(r"m(\d+)n(\d+)k(\d+)")
-NAMES = {"f16": "fp16", "bf16": "bf16", "tf32": "tf32", "f64": "fp64", "f32": "fp32",
+PATHS = {"f16": "fp16", "bf16": "bf16_dst_fp32", "tf32": "tf32_dst_fp32", "f64": "fp64",
          "e4m3": "fp8", "e5m2": "fp8", "s8": "int8", "u8": "int8", "s4": "int4", "u4": "int4",
          "b1": "int1"}  # fmt: skip
 
@@ -83,12 +83,9 @@ def _floating(opcode: str, kind: str) -> Work:
 def tensor_work(inst: Instruction) -> tuple[str, int]:
     """The path through the tensor cores, and operations a warp: 2 m n k."""
     shape = next((SHAPE.fullmatch(m) for m in inst.modifiers if SHAPE.fullmatch(m)), None)
-    types = [m for m in inst.modifiers if m in NAMES or m == "s32"]
+    types = [m for m in inst.modifiers if m in PATHS or m in ("f32", "s32")]
     if shape is None or not types:
         return "", 0
     m, n, k = (int(group) for group in shape.groups())
-    target, source = types[0], types[1] if len(types) > 2 else "f16"
-    name = NAMES.get(source, source)
-    if name in ("fp64", "int8", "int4", "int1"):
-        return name, 2 * m * n * k
-    return f"{name}_dst_{NAMES.get(target, target)}", 2 * m * n * k
+    source = types[1] if len(types) > 2 else "f16"  # d, a, b, c; or d and c of f16
+    return PATHS.get(source, ""), 2 * m * n * k

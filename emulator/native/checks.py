@@ -32,6 +32,7 @@ from emulator.native.layout import (
     LANES,
     MISALIGNED,
     OUT_OF_BOUNDS,
+    PAIRED,
     READ_ONLY,
     SITE_BYTES,
     Context,
@@ -311,14 +312,17 @@ def _define_check_global(
     with builder.if_then(builder.icmp_unsigned("!=", watching, ir.Constant(i32, 0))):
         kind = load(builder, field(builder, site, Site, "kind"), i64)
         in_global = builder.icmp_unsigned("==", kind, ir.Constant(i64, GLOBAL))
+        rule = load(builder, field(builder, site, Site, "rule"), i64)
+        ordinary = builder.icmp_unsigned("<=", rule, ir.Constant(i64, PAIRED))
+        ordinary = builder.and_(in_global, ordinary)
         only = builder.icmp_unsigned("==", watching, ir.Constant(i32, COUNTERS))
-        with builder.if_else(builder.and_(in_global, only)) as (plain, other):
+        with builder.if_else(builder.and_(ordinary, only)) as (plain, other):
             with plain:
                 _count(builder, warp, site, mask, nbytes, consecutive, values, low, high, count)
             with other:
                 counts = builder.and_(watching, ir.Constant(i32, COUNTERS))
                 counts = builder.icmp_unsigned("!=", counts, ir.Constant(i32, 0))
-                with builder.if_then(builder.and_(in_global, counts)):
+                with builder.if_then(builder.and_(ordinary, counts)):
                     _count(builder, warp, site, mask, nbytes, consecutive, values, low, high, count)
                 base = load(builder, field(builder, site, Site, "low"), i64)
                 _observe(builder, context, warp, site, mask, nbytes, kind, base)

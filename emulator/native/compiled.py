@@ -31,6 +31,7 @@ FILES: tuple[str, ...] = (
     "watch.wavefronts",
     "watch.local",
     "units.tensor",
+    "watch.sectors",
     "units.meeting",
     "units.barrier",
     "units.copies",

@@ -42,6 +42,10 @@ LOAD, STORE, ATOMIC, REDUCTION = range(4)
 # When the bytes of asynchronous copies move.
 LATE, EAGER, SHUFFLED = range(3)
 
+# How an access counts, as ``Site.rule``: as it stands; a load that may serve lane pairs together;
+# an atomic; a compare-and-swap; a copy to shared memory that bypasses L1.
+ORDINARY, PAIRED, ATOMIC_RULE, SWAP_RULE, BYPASSING = range(5)
+
 # Kinds of memory region.
 GLOBAL, SHARED, LOCAL, CONSTANT = range(4)
 
@@ -121,7 +125,8 @@ class Site(ctypes.Structure):
         ("divergent", u64),  # warps whose lanes parted at this branch
         ("l1_hits", u64),  # sectors
         ("l2_hits", u64),
-        ("spare", u64 * 11),
+        ("rule", u64),
+        ("spare", u64 * 10),
     ]
 
 

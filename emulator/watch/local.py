@@ -2,7 +2,7 @@
 
 Word ``w`` of lane ``l`` lies ``(w * 32 + l) * 4`` bytes into the warp's local memory, so that lanes
 that use the same word of theirs touch one 128-byte line (CUDA C++ Programming Guide, "Local
-Memory").
+Memory"). An access of several words is as many requests.
 """
 
 from __future__ import annotations
@@ -55,6 +55,6 @@ def count_local(context: int, warp: int, site: int, mask: int, nbytes: int, base
     low, stride = 0, 0
     if base:
         low, stride = read_i64(warp + WARP_LOCAL_AT), read_i64(context + LOCAL_BYTES_AT)
-    add(site + REQUESTS_AT, 1)
+    add(site + REQUESTS_AT, max(nbytes // WORD_BYTES, 1))
     add(site + BYTES_AT, lanes_in(mask) * nbytes)
     add(site + SECTORS_AT, local_sectors(warp, mask, nbytes, low, stride))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from emulator.native.compiled import accessors, routine
 from emulator.native.layout import (
     COUNTERS,
+    GLOBAL,
     LOCAL,
     RACES,
     SHARED,
@@ -14,6 +15,7 @@ from emulator.native.layout import (
 )
 from emulator.watch.checked import check_access
 from emulator.watch.local import count_local
+from emulator.watch.sectors import count_sectors
 from emulator.watch.wavefronts import count_wavefronts
 
 read_u32, _ = accessors("uint32")
@@ -32,5 +34,7 @@ def observe_access(
             count_wavefronts(warp, site, mask, nbytes, base)
         elif space == LOCAL:
             count_local(context, warp, site, mask, nbytes, base)
+        elif space == GLOBAL:
+            count_sectors(warp, site, mask, nbytes)
     if watching & (RACES | UNINITIALISED):
         check_access(context, warp, site, mask, nbytes, space, base)
