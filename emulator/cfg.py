@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 
+from emulator.callgraph import CallGraph, call_graph
 from emulator.errors import PtxError
 from emulator.ptx import Function, Immediate, Instruction, PtxModule, Register, Symbol
 from emulator.ptx.syntax import Address, Operand, Pair, Vector
@@ -24,7 +25,7 @@ WAITS = {"bar", "barrier"}  # a block ends after them: the warp resumes at the n
 # meet in an empty block before them.
 TOGETHER = {"shfl": 4, "vote": 2, "match": 2, "redux": 2, "elect": 1, "bar": 0, "barrier": 0}
 WHOLE_WARP = {"mma", "wmma", "ldmatrix", "stmatrix"}  # all 32 lanes take part
-READS_ITS_FIRST = {"bar", "barrier", "nanosleep", "brx", "call", "red"}
+READS_ITS_FIRST = {"bar", "barrier", "nanosleep", "brx", "call", "red", "stackrestore"}
 MAYBE_SPINS = {"atom", "nanosleep", "red"}  # a loop that holds one may wait for another lane
 
 
@@ -39,6 +40,7 @@ class Block:
     number: int = -1  # place in the scheduling order
     falls_to: Block | None = None
     jumps_to: Block | None = None
+    targets: list[Block] = field(default_factory=list)  # of a brx, by index
     meets: Instruction | None = None  # lanes wait here, in an empty block, for its mask's lanes
 
     @property
@@ -58,6 +60,7 @@ class Graph:
     blocks: tuple[Block, ...]
     entries: dict[str, Block]
     registers: dict[tuple[str, str], int]  # (function, register) kept between blocks, to its slot
+    calls: CallGraph
 
 
 def may_wait(instruction: Instruction) -> bool:
@@ -89,34 +92,16 @@ def members(instruction: Instruction) -> Operand | None:
 
 def build(module: PtxModule, kernel: Function) -> Graph:
     """Blocks of ``kernel`` and all it calls, numbered, with the registers that live across them."""
-    order = _call_order(module, kernel)
+    calls = call_graph(module, kernel)
     blocks: list[Block] = []
     entries: dict[str, Block] = {}
-    for function in order:
+    for function in calls.order:
         local = _split(function)
         for index in _weak_topological_order(local):
             local[index].number = len(blocks)
             blocks.append(local[index])
         entries[function.name] = local[0]
-    return Graph(tuple(blocks), entries, _kept_registers(blocks))
-
-
-def _call_order(module: PtxModule, kernel: Function) -> list[Function]:
-    """Callees before callers. A call to a function without a body is refused when executed."""
-    order: list[Function] = []
-    seen: set[str] = set()
-
-    def visit(function: Function) -> None:
-        seen.add(function.name)
-        for instruction in function.instructions:
-            if instruction.opcode == "call" and isinstance(instruction.operands[0], Symbol):
-                callee = module.functions.get(instruction.operands[0].name)
-                if callee is not None and callee.has_body and callee.name not in seen:
-                    visit(callee)
-        order.append(function)
-
-    visit(kernel)
-    return order
+    return Graph(tuple(blocks), entries, _kept_registers(blocks), calls)
 
 
 def _split(function: Function) -> list[Block]:
@@ -163,7 +148,12 @@ def _split(function: Function) -> list[Block]:
             block.successors.append(at[target])
             if last.predicate is None:
                 following = None
-        elif last is not None and last.opcode in ("ret", "exit", "trap", "brx"):
+        elif last is not None and last.opcode == "brx":
+            indices = [at[index] for index in _table(function, last)]
+            block.targets = [blocks[index] for index in indices]
+            block.successors += dict.fromkeys(indices)
+            following = following if last.predicate is not None else None
+        elif last is not None and last.opcode in ("ret", "exit", "trap"):
             following = following if last.predicate is not None else None
         if not block.body and block.first >= len(instructions):
             following = None
@@ -187,6 +177,15 @@ def _label(function: Function, branch: Instruction) -> int:
     if not isinstance(target, Symbol) or target.name not in function.labels:
         raise PtxError(f"PTX line {branch.ptx_line}: no such label in: {branch.text}")
     return function.labels[target.name]
+
+
+def _table(function: Function, branch: Instruction) -> list[int]:
+    """Where the labels of a brx's table stand."""
+    name = branch.operands[1] if len(branch.operands) > 1 else None
+    labels = function.tables.get(name.name) if isinstance(name, Symbol) else None
+    if labels is None or any(label not in function.labels for label in labels):
+        raise PtxError(f"PTX line {branch.ptx_line}: no such branch targets in: {branch.text}")
+    return [function.labels[label] for label in labels]
 
 
 def _weak_topological_order(blocks: list[Block]) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from emulator.callfaults import CALL_FAULTS, describe_call
 from emulator.copying import describe_copy
 from emulator.errors import DeviceFault, UnsupportedInstruction
 from emulator.memory import DeviceMemory, distance
@@ -110,6 +111,8 @@ def _describe(launch: Launch, inst: Instruction) -> tuple[str, str]:
             f"{'.'.join((inst.opcode, *inst.modifiers[:1]))} needs all 32 threads of the warp, "
             f"but {_lanes(absent)} not here (they took another way, exited, or never were)"
         )
+    if context.fault_kind in CALL_FAULTS:
+        return describe_call(launch)
     if context.fault_kind == COPY_MISUSE:
         return describe_copy(launch)
     if context.fault_kind == MBARRIER_MISUSE:

@@ -44,21 +44,17 @@ class Call:
         """An argument as an unsigned number of its size."""
         actual = self.inst.arguments[index]
         assert isinstance(actual, Symbol)
-        place, nbytes, stride = self._place(actual.name)
-        raw = ctypes.string_at(self.warp + place + lane * stride, nbytes)
+        place = self.launch.kernel.frame.parameter(self.function, actual.name)
+        raw = ctypes.string_at(self.warp + place.offset + lane * place.stride, place.nbytes)
         return int.from_bytes(raw, "little")
 
     def give(self, lane: int, value: int) -> None:
         """Set what the call returns to a lane."""
         if self.inst.returns:
-            place, nbytes, stride = self._place(self.inst.returns[0])
-            raw = (value & (1 << 8 * nbytes) - 1).to_bytes(nbytes, "little")
-            ctypes.memmove(self.warp + place + lane * stride, raw, nbytes)
-
-    def _place(self, name: str) -> tuple[int, int, int]:
-        place = self.launch.kernel.frame.parameters[self.function.name, name]
-        nbytes = self.function.variables[name].nbytes
-        return place, nbytes, max(nbytes, 8)
+            place = self.launch.kernel.frame.parameter(self.function, self.inst.returns[0])
+            raw = (value & (1 << 8 * place.nbytes) - 1).to_bytes(place.nbytes, "little")
+            where = self.warp + place.offset + lane * place.stride
+            ctypes.memmove(where, raw, place.nbytes)
 
     def fault(
         self, lane: int, kind: str, what: str, address: int = 0, check: str = "memcheck"

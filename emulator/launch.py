@@ -29,6 +29,7 @@ from emulator.report import Dim3, Report
 from emulator.runner import Runner
 from emulator.running import Launch
 
+STACK_BYTES = 64 << 10  # a thread; hardware's default is 1 KiB
 BACK_EDGES_A_SLICE = 1 << 14
 OPERATIONS = {"st": STORE, "atom": ATOMIC, "red": REDUCTION,
               "mbarrier": ATOMIC}  # fmt: skip
@@ -51,6 +52,7 @@ def launch(
     argument_names: Sequence[str] | None = None,
     async_copies: str = "late",
     seed: int | None = None,
+    stack_bytes: int = STACK_BYTES,
     progress: Callable[[int, int], None] | None = None,
     checks: Collection[str] = (),
 ) -> Report:
@@ -68,6 +70,8 @@ def launch(
     "initcheck", "synccheck", or "all"; what they find is in the report's ``findings``.
     With a ``seed`` blocks start, and warps take turns, in an order that it shuffles, so that what
     depends on the order shows; the same seed gives the same run.
+    ``stack_bytes`` is what a thread's calls may take where functions call themselves or are called
+    through pointers (cudaLimitStackSize).
 
     Raises :class:`LaunchError` for what no GPU would start, :class:`DeviceFault` for what ends a
     launch (out of bounds, misaligned, trap, deadlock), :class:`UnsupportedInstruction`, and
@@ -76,8 +80,9 @@ def launch(
     named = checks_named(checks)
     check_launch(kernel, grid, block, params, shared_bytes, arch, registers)
     run = _prepare(
-        kernel, grid, block, params, memory, shared_bytes, counters, arch, argument_names
-    )
+        kernel, grid, block, params, memory, shared_bytes, counters, arch, argument_names,
+        stack_bytes,
+    )  # fmt: skip
     run.context.copies = copies_mode(async_copies)
     run.context.copy_seed = (seed or 0) & 0xFFFFFFFF
     run.checks = named
@@ -157,6 +162,7 @@ def _prepare(
     counters: bool,
     arch: Arch,
     argument_names: Sequence[str] | None,
+    stack_bytes: int,
 ) -> Launch:
     threads = block[0] * block[1] * block[2]
     context = Context()
@@ -166,7 +172,9 @@ def _prepare(
     context.threads = threads
     context.warps = -(-threads // 32)
     context.warp_bytes = -(-kernel.frame.nbytes // 64) * 64
-    context.local_bytes = kernel.local_bytes
+    stack = -(-stack_bytes // 512) * 512 if kernel.frame.has_stack else 0
+    context.local_bytes = kernel.local_bytes + (stack if kernel.frame.stacks_locals else 0)
+    context.stack_bytes = stack
     context.shared_bytes = kernel.static_shared_bytes + shared_bytes
     context.dynamic_bytes = shared_bytes
     context.sm_count = arch.sm_count

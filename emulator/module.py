@@ -13,8 +13,10 @@ from emulator import cfg
 from emulator.cache import cached
 from emulator.errors import EmulatorError, PtxError
 from emulator.lower import lower_kernel
+from emulator.lower.frame import Frame
 from emulator.lower.kernel import KERNEL_SYMBOL
-from emulator.lower.warp import Frame, parameter_offsets
+from emulator.lower.stackplan import StackPlan, plan_stack
+from emulator.lower.warp import parameter_offsets
 from emulator.memory import Allocation, DeviceMemory
 from emulator.native import jit
 from emulator.ptx import Function, Instruction, PtxModule, Symbol, Variable, parse
@@ -97,7 +99,7 @@ class Module:
                     poison=False, writable=variable.space == "global",
                 )  # fmt: skip
             for variable in self.global_variables:
-                _initialise(variable, loaded)
+                _initialise(variable, loaded, self.syntax.function_addresses())
             self._variables[memory] = loaded
         return loaded
 
@@ -114,7 +116,9 @@ class Module:
         return None
 
 
-def _initialise(variable: Variable, loaded: dict[str, Allocation]) -> None:
+def _initialise(
+    variable: Variable, loaded: dict[str, Allocation], functions: Mapping[str, int]
+) -> None:
     view = loaded[variable.name].view()
     view[:] = 0
     if variable.initial is None:
@@ -123,9 +127,12 @@ def _initialise(variable: Variable, loaded: dict[str, Allocation]) -> None:
     packed = bytearray()
     for value in variable.initial:
         if isinstance(value, Symbol):
-            if value.name not in loaded:
+            if value.name in loaded:
+                value = loaded[value.name].address + value.offset
+            elif value.name in functions:
+                value = functions[value.name] + value.offset
+            else:
                 raise PtxError(f"variable {variable.name!r} points at unknown {value.name!r}")
-            value = loaded[value.name].address + value.offset
         if isinstance(value, float):
             packed += struct.pack({2: "<e", 4: "<f", 8: "<d"}[width], value)
         else:
@@ -211,21 +218,14 @@ class Kernel:
         return self._shared[1]
 
     @functools.cached_property
-    def _local(self) -> tuple[dict[tuple[str, str], int], int]:
-        offsets: dict[tuple[str, str], int] = {}
-        size = 0
-        for function in self.functions:
-            for variable in function.variables.values():
-                if variable.space == "local":
-                    size = -(-size // variable.align) * variable.align
-                    offsets[function.name, variable.name] = size
-                    size += variable.nbytes
-        return offsets, -(-size // 16) * 16
+    def plan(self) -> StackPlan:
+        """How calls of functions on the stack go."""
+        return plan_stack(self.module.syntax, self.graph, self.frame)
 
     @property
     def local_bytes(self) -> int:
-        """Local memory of one thread."""
-        return self._local[1]
+        """Local memory of one thread, without the stack."""
+        return self.frame.local_bytes
 
     @property
     def symbols(self) -> dict[str, int]:
@@ -243,7 +243,7 @@ class Kernel:
         module = ir.Module(name=self.name)
         lower_kernel(
             module, self.graph, self.frame, self.function, self.symbols,
-            self.shared_offsets, self._local[0], self.sites,
+            self.shared_offsets, self.plan, self.sites,
         )  # fmt: skip
         try:
             return jit.compile_object(module, jit.machine().target)

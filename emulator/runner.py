@@ -57,6 +57,8 @@ class Runner:
         variables = kernel.module.variables_in(memory)
         table = [variables[v.name].address for v in kernel.module.global_variables]
         self.symbols = (ctypes.c_uint64 * max(len(table), 1))(*table)
+        self.calls = np.array(kernel.plan.words, dtype=np.int64)
+        self.context.calls = self.calls.ctypes.data
         self.context.symbols = ctypes.addressof(self.symbols)
         block = self._allocate(max(len(params), 16), "the kernel's parameters", writable=False)
         block.view()[: len(params)] = np.frombuffer(params, dtype=np.uint8)
@@ -67,10 +69,12 @@ class Runner:
         self.started = 0.0
         self.timeout_s: float | None = None
         self.progress = "no blocks had finished"
-        self.max_resident = resident_blocks(launch, registers)
         self.stillness = Stillness(launch)
         self.random = self._shuffle(seed) if seed is not None else None
         self.context.budget = BUDGET if seed is None else 0
+        stack = self.context.stack_bytes * 32 * self.context.warps
+        room = memory.capacity // 4 // max(stack, 1)
+        self.max_resident = max(min(resident_blocks(launch, registers), room), 1)
         self.host_calls = HostCalls(launch, self._refresh_regions, self._stop_when_late)
         self.context.host_call = self.host_calls.address
         machine = jit.machine()
@@ -88,8 +92,10 @@ class Runner:
         self.context.random = int(random.integers(1, 1 << 63))
         return random
 
-    def _allocate(self, nbytes: int, name: str, *, writable: bool = True) -> Allocation:
-        allocation = self.launch.memory.allocate(nbytes, name, writable=writable)
+    def _allocate(
+        self, nbytes: int, name: str, *, poison: bool = True, writable: bool = True
+    ) -> Allocation:
+        allocation = self.launch.memory.allocate(nbytes, name, poison=poison, writable=writable)
         self.temporary.append(allocation)
         return allocation
 
@@ -177,14 +183,18 @@ class Runner:
         self.kinds[shared.address] = SHARED
         local = None
         if context.local_bytes:
-            local = self._allocate(context.local_bytes * 32 * context.warps, "local memory")
+            local = self._allocate(
+                context.local_bytes * 32 * context.warps, "local memory",
+                poison=not context.stack_bytes,  # a stack takes RAM only where it is used
+            )  # fmt: skip
             self.kinds[local.address] = LOCAL
         state = BlockState()
         state.warps = storage.ctypes.data
         state.shared = shared.address
         state.local = local.address if local else 0
         state.turns[: context.warps] = range(context.warps)
-        slot = Slot(state, storage, shared, local)
+        kept = np.zeros(context.stack_bytes * 32 * context.warps, dtype=np.uint8)
+        slot = Slot(state, storage, shared, local, kept)
         self._number_threads(slot)
         self.launch.slots.append(slot)
         if self.launch.watch is not None:
@@ -205,6 +215,8 @@ class Runner:
         column("block", np.uint64, 1)[...] = ctypes.addressof(slot.state)
         column("index", np.uint32, 1)[...] = index
         column("local", np.uint64, 1)[...] = slot.state.local + index * 32 * context.local_bytes
+        kept = slot.kept.ctypes.data
+        column("kept", np.uint64, 1)[...] = kept + index * 32 * context.stack_bytes
         linear = np.arange(32 * context.warps, dtype=np.uint32).reshape(-1, 32)
         column("tid_x", np.uint32, 32)[...] = linear % x
         column("tid_y", np.uint32, 32)[...] = linear // x % y

@@ -26,6 +26,7 @@ class Slot:
     storage: np.ndarray  # of its warps; keeps them alive
     shared: Allocation
     local: Allocation | None
+    kept: np.ndarray  # what calls of functions on the stack keep
 
     def warp(self, launch: Launch, index: int) -> Warp:
         return Warp.from_address(self.state.warps + index * launch.context.warp_bytes)

@@ -5,6 +5,7 @@ opcode that is not there is refused when it is executed.
 """
 
 from emulator.lower import (  # noqa: F401  (each registers its handlers)
+    alloca,
     arithmetic,
     atomics,
     carry,

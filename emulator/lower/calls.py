@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from llvmlite import ir
 
 from emulator.cfg import Block
+from emulator.lower.memory import declare
 from emulator.lower.registry import NotLowered
+from emulator.lower.warp import WarpLowering
+from emulator.native.compiled import routine_type
 from emulator.native.lanes import lanes_of
-from emulator.native.layout import LANES, Context, at, field, i32, i64, load, pointer
-from emulator.ptx import Instruction, Symbol
+from emulator.native.layout import LANES, Context, Warp, at, field, i32, i64, load, pointer
+from emulator.ptx import Instruction, Register, Symbol
 
 if TYPE_CHECKING:
     from emulator.lower.kernel import _KernelLowering
@@ -19,16 +22,24 @@ lanes32 = ir.VectorType(i32, LANES)
 
 # Functions that a module declares but does not hold: :mod:`emulator.hostcalls` does them.
 HOST_FUNCTIONS = frozenset({"vprintf", "__assertfail", "malloc", "free"})
+enter_type = routine_type("int32", *["int64"] * 6)
+leave_type = routine_type("void", *["int64"] * 4)
 host_call_type = ir.FunctionType(i32, [pointer, pointer, i64, i64])
 
 
 def call(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
-    """Note where to return and go to the callee, whose parameters the caller has written in place.
+    """``call``: a function's name, or a register that points at one.
 
-    Recursion is refused: a function has one set of registers a warp.
+    Where the callee is not on the stack, its parameters are written already; all there is to do is
+    to note where to return.
     """
     lower, builder = kernel.lower, kernel.builder
     target = inst.operands[0]
+    if isinstance(target, Register):
+        pointers = lower.read(target, "u64")
+        builder.store(pointers, field(builder, lower.warp, Warp, "addresses"), align=64)
+        call_stacked(kernel, block, inst, 0)
+        return
     if not isinstance(target, Symbol):
         raise NotLowered(inst.text)
     if target.name not in kernel.graph.entries:
@@ -36,10 +47,12 @@ def call(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
             raise NotLowered(f"a call of {target.name}, which has no body")
         call_host(kernel, block, inst)
         return
+    if target.name in lower.plan.functions:
+        call_stacked(kernel, block, inst, lower.plan.functions[target.name])
+        return
     callee_block = kernel.graph.entries[target.name]
     callee = callee_block.function
-    if block.falls_to is None or callee_block.number > block.number or callee is block.function:
-        raise NotLowered("recursion")
+    assert block.falls_to is not None
     active = lower.active(inst)
     resume = block.falls_to.number
     where = at(builder, lower.warp, lower.frame.returns[callee.name])
@@ -51,6 +64,45 @@ def call(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
         kernel.store_pcs(builder.and_(lower.mask(), builder.not_(active)), resume)
     kernel.store_pcs(active, callee_block.number)
     builder.branch(kernel.dispatch)
+
+
+def call_stacked(kernel: _KernelLowering, block: Block, inst: Instruction, function: int) -> None:
+    """Call a function on the stack: the one with a record, or what each lane's address says."""
+    lower, builder = kernel.lower, kernel.builder
+    active = lower.active(inst)
+    lower.store_registers()
+    assert block.falls_to is not None and lower.fault_block is not None
+    if inst.predicate is not None:
+        stay = builder.and_(lower.mask(), builder.not_(active))
+        kernel.store_pcs(stay, block.falls_to.number)
+    enter = declare(lower.module, enter_type, "coalesce_enter_function")
+    numbers = (lower.site_index, lower.plan.sites[block.number], function)
+    arguments = [builder.ptrtoint(lower.context, i64), builder.ptrtoint(lower.warp, i64)]
+    arguments += [builder.zext(active, i64), *(ir.Constant(i64, n) for n in numbers)]
+    status = builder.call(enter, arguments)
+    entered = builder.append_basic_block("entered")
+    failed = builder.icmp_signed("<", status, ir.Constant(i32, 0))
+    builder.cbranch(failed, lower.fault_block, entered)
+    builder.position_at_end(entered)
+    spend_turn(kernel)
+
+
+def spend_turn(kernel: _KernelLowering) -> None:
+    """Lanes have new program counters and may have gone back: go on, or yield once in a while."""
+    builder, lower = kernel.builder, kernel.lower
+    fuel = builder.sub(load(builder, lower.fuel_at, i32), ir.Constant(i32, 1))
+    builder.store(fuel, lower.fuel_at)
+    spent = builder.icmp_signed("<", fuel, ir.Constant(i32, 0))
+    builder.cbranch(spent, kernel.yield_, kernel.dispatch)
+
+
+def return_stacked(lower: WarpLowering, function: str, lanes: ir.Value) -> None:
+    """Return from a function on the stack: each lane to its own caller."""
+    builder = lower.builder
+    leave = declare(lower.module, leave_type, "coalesce_leave_function")
+    arguments = [builder.ptrtoint(lower.context, i64), builder.ptrtoint(lower.warp, i64)]
+    record = ir.Constant(i64, lower.plan.functions[function])
+    builder.call(leave, [*arguments, builder.zext(lanes, i64), record])
 
 
 def call_host(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:

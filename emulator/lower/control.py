@@ -9,6 +9,7 @@ from emulator.cfg import Block
 from emulator.lower.barriers import barrier
 from emulator.lower.calls import call
 from emulator.lower.registry import NotLowered, instruction
+from emulator.lower.tables import brx
 from emulator.lower.warp import WarpLowering
 from emulator.native.layout import TRAP
 from emulator.ptx import Instruction
@@ -49,9 +50,5 @@ TERMINATORS: dict[str, Terminator] = {
     "barrier": barrier,
     "trap": trap,
     "call": call,
-    "brx": lambda kernel, block, inst: _refuse(inst),
+    "brx": brx,
 }
-
-
-def _refuse(inst: Instruction) -> None:
-    raise NotLowered(inst.text)

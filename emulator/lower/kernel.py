@@ -7,10 +7,13 @@ from llvmlite import ir
 from emulator.cfg import Block, Graph
 from emulator.errors import PtxError
 from emulator.lower import copies
+from emulator.lower.calls import return_stacked
+from emulator.lower.frame import Frame
 from emulator.lower.meetings import meet, release_meetings
 from emulator.lower.registry import HANDLERS, NotLowered
+from emulator.lower.stackplan import StackPlan
 from emulator.lower.time import advance_clock
-from emulator.lower.warp import Frame, WarpLowering
+from emulator.lower.warp import WarpLowering
 from emulator.lower.watch import watch_order
 from emulator.native.lanes import bits_of, count_lanes, lanes_of, splat
 from emulator.native.layout import (
@@ -50,7 +53,7 @@ def lower_kernel(
     entry: Function,
     symbols: dict[str, int],
     shared_offsets: dict[str, int],
-    local_offsets: dict[tuple[str, str], int],
+    plan: StackPlan,
     sites: dict[tuple[str, int], int],
 ) -> None:
     """Define ``coalesce_kernel(ctx, warp)`` in ``module``.
@@ -60,9 +63,7 @@ def lower_kernel(
     function = ir.Function(module, ir.FunctionType(i32, [pointer, pointer]), name=KERNEL_SYMBOL)
     function.args[1].add_attribute("noalias")
     function.attributes.add("nounwind")
-    lower = WarpLowering(
-        module, function, graph, frame, symbols, shared_offsets, local_offsets, entry
-    )
+    lower = WarpLowering(module, function, graph, frame, symbols, shared_offsets, plan, entry)
     _KernelLowering(lower, function, graph, sites).run()
 
 
@@ -339,6 +340,8 @@ class _KernelLowering:
             copies.leave(lower, lanes)
             self.store_pcs(lanes, EXITED)
             release_meetings(self)
+        elif function.name in lower.plan.functions:
+            return_stacked(lower, function.name, lanes)
         else:
             where = at(builder, lower.warp, lower.frame.returns[function.name])
             self.store_pcs(lanes, load(builder, where, lanes32, 64))

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
+from emulator.lower.frame import parameter_stride
 from emulator.lower.registry import NotLowered, instruction
-from emulator.lower.types import bits, element, integers, is_signed, vector
+from emulator.lower.types import bits, element, integers, is_signed
 from emulator.lower.warp import WarpLowering, builder_pointer, parameter_offsets
 from emulator.native.checks import (
     check_global_name,
@@ -33,11 +34,14 @@ from emulator.native.layout import (
     i32,
     i64,
     load,
+    mask_type,
+    pointer,
 )
 from emulator.native.moves import move_name, move_type
 from emulator.native.transfers import transfer_name, transfer_type
 from emulator.ptx import Address, Immediate, Instruction, Operand, Register, Symbol, Vector
 
+pointers = ir.VectorType(pointer, LANES)
 SPACES = ("global", "shared", "local", "const", "param")
 
 
@@ -319,11 +323,15 @@ def call_parameter_address(
         raise NotLowered(f"call parameter {base.name}")
     if address.offset < 0 or address.offset + size > variable.nbytes:
         raise NotLowered(f"access beyond call parameter {base.name}")
-    return at(lower.builder, lower.warp, place + address.offset), max(variable.nbytes, 8)
+    start = at(lower.builder, lower.warp, place + address.offset)
+    return start, parameter_stride(variable.nbytes)
 
 
-def _lane_pointers(lower: WarpLowering, base: ir.Value, stride: int) -> list[ir.Value]:
-    return [at(lower.builder, base, lane * stride) for lane in range(LANES)]
+def _lane_pointers(lower: WarpLowering, base: ir.Value, stride: int) -> ir.Value:
+    builder = lower.builder
+    steps = ir.Constant(integers(64), [lane * stride for lane in range(LANES)])
+    start = splat(builder, builder.ptrtoint(base, i64))
+    return builder.inttoptr(builder.add(start, steps), pointers)
 
 
 def _load_call_parameter(
@@ -331,15 +339,21 @@ def _load_call_parameter(
 ) -> None:
     builder = lower.builder
     kind = inst.type
-    size = bits(kind) // 8
+    width = bits(kind)
+    whole = integers(width)
     for index, item in enumerate(items):
-        part = Address(address.base, address.offset + index * size)
-        base, stride = call_parameter_address(lower, part, size)
-        value: ir.Value = ir.Constant(vector(kind), ir.Undefined)
-        for lane, where in enumerate(_lane_pointers(lower, base, stride)):
-            one = load(builder, where, element(kind), 1)
-            value = builder.insert_element(value, one, ir.Constant(i32, lane))
-        lower.write(item, value, inst, signed=is_signed(kind))
+        part = Address(address.base, address.offset + index * width // 8)
+        base, stride = call_parameter_address(lower, part, width // 8)
+        if stride == width // 8:
+            value = load(builder, base, whole, 64)
+        else:
+            name = f"llvm.masked.gather.v32i{width}.v32p0"
+            gather = lower.intrinsic(name, whole, [pointers, i32, mask_type, whole])
+            everybody = ir.Constant(mask_type, [1] * LANES)
+            nothing = ir.Constant(whole, [0] * LANES)
+            places = _lane_pointers(lower, base, stride)
+            value = builder.call(gather, [places, ir.Constant(i32, 1), everybody, nothing])
+        lower.write(item, lower.cast(value, kind), inst, signed=is_signed(kind))
 
 
 def _store_call_parameter(
@@ -347,17 +361,20 @@ def _store_call_parameter(
 ) -> None:
     builder = lower.builder
     width = bits(inst.type)
+    whole = integers(width)
     lanes = lanes_of(builder, lower.active(inst))
     for index, item in enumerate(items):
         part = Address(address.base, address.offset + index * width // 8)
         base, stride = call_parameter_address(lower, part, width // 8)
         value = lower.read(item, f"b{width}")
-        for lane, where in enumerate(_lane_pointers(lower, base, stride)):
-            spot = ir.Constant(i32, lane)
-            old = load(builder, where, ir.IntType(width), 1)
-            new = builder.extract_element(value, spot)
-            mine = builder.extract_element(lanes, spot)
-            builder.store(builder.select(mine, new, old), where, align=1)
+        if stride == width // 8:
+            old = load(builder, base, whole, 64)
+            builder.store(builder.select(lanes, value, old), base, align=64)
+        else:
+            name = f"llvm.masked.scatter.v32i{width}.v32p0"
+            scatter = lower.intrinsic(name, ir.VoidType(), [whole, pointers, i32, mask_type])
+            places = _lane_pointers(lower, base, stride)
+            builder.call(scatter, [value, places, ir.Constant(i32, 1), lanes])
 
 
 __all__ = ["access", "builder_pointer", "call_parameter_address", "declare", "effective_address"]

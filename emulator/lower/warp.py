@@ -9,20 +9,20 @@ accesses and control, looks at the mask.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 
 from llvmlite import ir
 
 from emulator.cfg import Block, Graph
 from emulator.errors import PtxError
+from emulator.lower.frame import Frame
 from emulator.lower.registry import NotLowered
 from emulator.lower.slots import Slots
+from emulator.lower.stackplan import StackPlan
 from emulator.lower.types import bits, integers, is_float, is_signed, vector
 from emulator.native.lanes import bits_of, intrinsic, lanes_of, splat
 from emulator.native.layout import (
     LANES,
     SITE_BYTES,
-    WARP_HEADER_BYTES,
     BlockState,
     Context,
     Site,
@@ -49,62 +49,6 @@ from emulator.ptx import (
 )
 
 
-class Frame:
-    """Where each kept register, return address and call parameter lies behind a warp's header."""
-
-    def __init__(self, graph: Graph, functions: Sequence[Function]) -> None:
-        by_name = {function.name: function for function in functions}
-        self.offsets: dict[tuple[str, str], int] = {}
-        at_byte = WARP_HEADER_BYTES
-        for function, name in graph.registers:
-            self.offsets[function, name] = at_byte
-            width = max(bits(by_name[function].registers[name]), 8)
-            at_byte += max(width // 8 * LANES, 64)
-        self.returns: dict[str, int] = {}
-        self.parameters: dict[tuple[str, str], int] = {}
-        for function_ in functions:
-            if function_.is_entry:
-                continue
-            self.returns[function_.name] = at_byte
-            at_byte += 4 * LANES
-            for variable in (*function_.parameters, *function_.returns):
-                self.parameters[function_.name, variable.name] = at_byte
-                at_byte += -(-max(variable.nbytes, 8) * LANES // 64) * 64
-        self.nbytes = at_byte
-        for function_ in functions:
-            self._alias_arguments(function_, by_name)
-
-    def _place_actuals(self, function: Function, actuals: list[str]) -> None:
-        """Room for what a caller hands to a function that is not PTX."""
-        for name in actuals:
-            if name in function.variables:
-                self.parameters[function.name, name] = self.nbytes
-                nbytes = max(function.variables[name].nbytes, 8)
-                self.nbytes += -(-nbytes * LANES // 64) * 64
-
-    def _alias_arguments(self, function: Function, by_name: dict[str, Function]) -> None:
-        """A caller's ``param`` variables are the callee's own: arguments need no copying."""
-        for inst in function.instructions:
-            target = inst.operands[0] if inst.opcode == "call" else None
-            if not isinstance(target, Symbol):
-                continue
-            actuals = [a.name for a in inst.arguments if isinstance(a, Symbol)] + [*inst.returns]
-            if target.name not in by_name:
-                self._place_actuals(function, actuals)
-                continue
-            callee = by_name[target.name]
-            formals = [*callee.parameters, *callee.returns]
-            sizes = [function.variables[a].nbytes for a in actuals if a in function.variables]
-            fits = len(actuals) == len(formals) == len(inst.arguments) + len(inst.returns)
-            if not fits or sizes != [formal.nbytes for formal in formals]:
-                raise PtxError(
-                    f"PTX line {inst.ptx_line}: arguments do not fit {callee.name!r}: {inst.text}"
-                )
-            for actual, formal in zip(actuals, formals, strict=True):
-                place = self.parameters[callee.name, formal.name]
-                self.parameters[function.name, actual] = place
-
-
 class WarpLowering:
     """State while the kernel's blocks are lowered; handlers of instructions work through it."""
 
@@ -116,7 +60,7 @@ class WarpLowering:
         frame: Frame,
         symbols: dict[str, int],
         shared_offsets: dict[str, int],
-        local_offsets: dict[tuple[str, str], int],
+        plan: StackPlan,
         entry: Function,
     ) -> None:
         self.module = module
@@ -124,7 +68,8 @@ class WarpLowering:
         self.frame = frame
         self.symbols = symbols
         self.shared_offsets = shared_offsets
-        self.local_offsets = local_offsets
+        self.local_offsets = frame.local_offsets
+        self.plan = plan
         self.entry = entry
         self.context, self.warp = function.args
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
@@ -313,6 +258,8 @@ class WarpLowering:
         if name in self.shared_offsets:
             return ir.Constant(integers(64), [self.shared_offsets[name] + symbol.offset] * LANES)
         local = self.local_offsets.get((self.ptx_function.name, name))
+        if local is not None and self.ptx_function.name in self.frame.bases:
+            return self.stacked_local(local + symbol.offset)
         if local is not None:
             return ir.Constant(integers(64), [local + symbol.offset] * LANES)
         if name in self.symbols:
@@ -320,12 +267,22 @@ class WarpLowering:
             where = at(self.builder, builder_pointer(self.builder, table), 8 * self.symbols[name])
             base = splat(self.builder, load(self.builder, where, i64))
             return self.builder.add(base, ir.Constant(integers(64), [symbol.offset] * LANES))
+        if name in self.plan.addresses:
+            address = self.plan.addresses[name] + symbol.offset
+            return ir.Constant(integers(64), [address] * LANES)
         formal = self.entry_parameter(name)
         if formal is not None:
             base = splat(self.builder, self.builder.ptrtoint(self.params, i64))
             offset = parameter_offsets(self.entry)[formal.name] + symbol.offset
             return self.builder.add(base, ir.Constant(integers(64), [offset] * LANES))
         raise NotLowered(f"the address of {name!r}")
+
+    def stacked_local(self, offset: int) -> ir.Value:
+        """Where a local variable of this activation lies: past the lanes' own base."""
+        base_at = self.frame.bases[self.ptx_function.name]
+        base = load(self.builder, at(self.builder, self.warp, base_at), integers(32), 64)
+        start = ir.Constant(integers(64), [self.frame.local_bytes + offset] * LANES)
+        return self.builder.add(self.builder.zext(base, integers(64)), start)
 
     def entry_parameter(self, name: str) -> Variable | None:
         if not self.ptx_function.is_entry:
@@ -377,9 +334,18 @@ class WarpLowering:
         return at(self.builder, self.sites, self.site_index * SITE_BYTES)
 
     def fault(
-        self, kind: int, lanes: ir.Value, operand: int = 0, *, detail: ir.Value | None = None
+        self,
+        kind: int,
+        lanes: ir.Value,
+        operand: int = 0,
+        *,
+        detail: ir.Value | None = None,
+        address: ir.Value | None = None,
     ) -> None:
-        """End the launch here if any of ``lanes`` (an i32 mask) is set; ``detail`` is an i64."""
+        """End the launch here if any of ``lanes`` (an i32 mask) is set.
+
+        The message gets ``detail``, an i64, or the lowest lane's ``address``, a number a lane.
+        """
         from emulator.native.lanes import first_lane
 
         builder = self.builder
@@ -395,6 +361,10 @@ class WarpLowering:
                 builder.store(value, field(builder, self.context, Context, name))
             if detail is not None:
                 builder.store(detail, field(builder, self.context, Context, "fault_address"))
+            if address is not None:
+                one = builder.extract_element(address, fields["fault_lane"])
+                wide = one if one.type == i64 else builder.zext(one, i64)
+                builder.store(wide, field(builder, self.context, Context, "fault_address"))
             me = builder.ptrtoint(self.warp, i64)
             builder.store(me, field(builder, self.context, Context, "fault_warp"))
             assert self.fault_block is not None
@@ -452,4 +422,4 @@ def _float_bits(value: float, ptx_type: str) -> int:
     return int(struct.unpack(integer, struct.pack(code, value))[0])
 
 
-__all__ = ["Frame", "Site", "WarpLowering", "i1", "parameter_offsets"]
+__all__ = ["Site", "WarpLowering", "i1", "parameter_offsets"]

@@ -44,6 +44,7 @@ FILES: tuple[str, ...] = (
     "watch.uninitialised",
     "watch.checked",
     "units.turns",
+    "units.stack",
 )
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -29,6 +29,7 @@ EXITED = 0x7FFFFFFF
 OUT_OF_BOUNDS, MISALIGNED, UNSUPPORTED, TRAP, READ_ONLY = range(1, 6)
 MBARRIER_MISUSE, COPY_MISUSE = 20, 21
 DIVERGENT = 16  # an instruction of the whole warp, reached by a part of it
+STACK_OVERFLOW, NO_FUNCTION, OTHER_FUNCTION, NO_TARGET = range(24, 28)
 
 # What was wrong about an mbarrier (emulator.misuse says it in words).
 NOT_LIVE, NOT_SHARED, COUNT_RANGE, TOO_MANY, COMPLETES, TX_RANGE, BAD_STATE, IN_USE = range(1, 9)
@@ -96,6 +97,9 @@ class Context(ctypes.Structure):
         ("unused", u32),
         ("random", u64),  # state of what shuffles warps and slices; 0: nothing does
         ("order", u64),  # u64 block indices in the order in which they start; 0: as they come
+        # the stack
+        ("calls", u64),  # emulator.lower.stackplan's table
+        ("stack_bytes", u64),  # a lane's, for local variables and for what calls keep
     ]
 
 
@@ -187,10 +191,18 @@ class Warp(ctypes.Structure):
         ("answer_at", u32 * LANES),  # where in the frame the reduction's result goes
         # asynchronous copies
         ("copies", u64),  # those in flight (emulator.units.copies), on the heap; 0: none yet
+        # the stack
+        ("kept", u64),  # address of what calls keep: stack_bytes a lane
     ]
 
 
 WARP_HEADER_BYTES = (ctypes.sizeof(Warp) + 63) // 64 * 64
+
+# A frame with a stack starts with two u32 a lane: bytes of local memory in use above the static
+# ones, and bytes that calls keep.
+LOCAL_TOP_AT = WARP_HEADER_BYTES
+KEPT_TOP_AT = LOCAL_TOP_AT + 4 * LANES
+STACK_STATE_BYTES = 8 * LANES
 
 i1, i8, i16 = ir.IntType(1), ir.IntType(8), ir.IntType(16)
 i32, i64 = ir.IntType(32), ir.IntType(64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -67,7 +68,9 @@ def parse(ptx: str) -> PtxModule:
     """
     if len(ptx) > MAX_PTX_BYTES:
         raise PtxError(f"PTX of {len(ptx)} bytes; this reader takes {MAX_PTX_BYTES} at most")
-    return _Reader(ptx).module()
+    module = _Reader(ptx).module()
+    module.checksum = zlib.crc32(ptx.encode())
+    return module
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -95,6 +98,7 @@ class _Reader:
         self.position = 0
         self.location: Location | None = None
         self.scopes: list[dict[str, str]] = []
+        self.aliases: dict[str, str] = {}
         self.scope_count = 0
 
     # --- tokens -------------------------------------------------------------------------------
@@ -184,17 +188,32 @@ class _Reader:
                 self.skip_line()
             elif token.text == ".section":
                 self.skip_braces()
-            elif token.text in (".pragma", ".alias"):
+            elif token.text == ".pragma":
                 self.skip_past(";")
+            elif token.text == ".alias":
+                self.alias(module)
             elif token.text in _LINKAGE or token.text in _SPACES:
                 self.declaration(module)
             elif token.text in (".entry", ".func"):
                 self.function(module)
             else:
                 raise self.error(token, "expected a directive such as .version or .entry")
+        for name, target in self.aliases.items():
+            module.functions[name] = replace(module.functions[target], name=name)
         if module.version == (0, 0):
             raise PtxError("PTX line 1: no .version directive; is this PTX?")
         return module
+
+    def alias(self, module: PtxModule) -> None:
+        """``.alias a, b;``: another name for a function."""
+        self.take()
+        name = self.take()
+        self.expect(",")
+        target = self.take()
+        self.expect(";")
+        if target.text not in module.functions:
+            raise self.error(target, "expected a function that was declared before")
+        self.aliases[name.text] = target.text
 
     def file_directive(self, module: PtxModule) -> None:
         words = self.skip_line()
@@ -360,6 +379,7 @@ class _Reader:
                 self.take()
                 self.scopes.append({})
                 self.scope_count += 1
+                self.declare_labels()
             elif token.text == ".loc":
                 self.loc_directive()
             elif token.text == ".reg":
@@ -381,10 +401,32 @@ class _Reader:
 
     def label(self, function: Function, token: _Token) -> None:
         self.position += 2
-        if self.peek().text in (".callprototype", ".branchtargets", ".calltargets"):
+        if self.peek().text in (".callprototype", ".calltargets"):
             return
-        name = self.declare(token.text)
+        if self.accept(".branchtargets"):
+            name = self.scopes[-1].get(token.text) or self.declare(token.text)
+            function.tables[name] = self.branch_targets()
+            return
+        name = self.scopes[-1].get(token.text) or self.declare(token.text)
         function.labels[name] = len(function.instructions)
+
+    def declare_labels(self) -> None:
+        """Labels of a nested scope, which a branch may name before they stand there."""
+        at, depth = self.position, 1
+        while depth and at < len(self.tokens):
+            token = self.tokens[at]
+            depth += (token.text == "{") - (token.text == "}")
+            following = self.tokens[at + 1 : at + 2]
+            if depth == 1 and token.kind == "word" and following and following[0].text == ":":
+                self.declare(token.text)
+            at += 1
+
+    def branch_targets(self) -> tuple[str, ...]:
+        names = [self.resolve(self.take().text)]
+        while self.accept(","):
+            names.append(self.resolve(self.take().text))
+        self.expect(";")
+        return tuple(names)
 
     def declare(self, name: str) -> str:
         """A name unique within the function for one declared in the innermost scope."""

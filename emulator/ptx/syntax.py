@@ -137,6 +137,7 @@ class Function:
     variables: dict[str, Variable] = field(default_factory=dict)  # local, shared, param in a body
     instructions: list[Instruction] = field(default_factory=list)
     labels: dict[str, int] = field(default_factory=dict)  # label to instruction index
+    tables: dict[str, tuple[str, ...]] = field(default_factory=dict)  # .branchtargets: labels
     max_threads: int | None = None  # .maxntid or .reqntid
     required_block: tuple[int, ...] | None = None
     has_body: bool = True
@@ -151,8 +152,20 @@ class PtxModule:
     files: dict[int, str]
     functions: dict[str, Function]
     variables: dict[str, Variable]
+    checksum: int = 0  # of the text
+
+    def function_addresses(self) -> dict[str, int]:
+        """What a pointer to each function holds: no memory lies there, nor other modules'."""
+        base = self.function_base
+        names = (name for name, function in self.functions.items() if not function.is_entry)
+        return {name: base + FUNCTION_BYTES * index for index, name in enumerate(names)}
+
+    @property
+    def function_base(self) -> int:
+        return 1 << 62 | self.checksum << 24
 
 
+FUNCTION_BYTES = 16  # between the addresses of two functions
 TYPE_BITS = {
     "pred": 1,
     "b8": 8, "u8": 8, "s8": 8,
