@@ -26,6 +26,7 @@ from emulator.running import Launch, Slot
 
 NULL_PAGE = 1 << 16
 NEAR = 1 << 20
+LOCAL_NAME = "local memory"
 
 
 def raise_fault(launch: Launch) -> NoReturn:
@@ -181,6 +182,8 @@ def _nearby(memory: DeviceMemory, address: int, size: int) -> str:
         return "but nothing is allocated"
     name = repr(nearest.name) if nearest.name else "an unnamed array"
     extent = f"{name} of {nearest.nbytes:,} bytes"
+    if nearest.address <= address and address + size <= nearest.end:
+        return f"inside the {nearest.name} of another {_owner(nearest.name)}"
     if nearest.address <= address < nearest.end:
         over = address + size - nearest.end
         return f"the last {over} of them past the end of {extent}"
@@ -191,6 +194,11 @@ def _nearby(memory: DeviceMemory, address: int, size: int) -> str:
         return f"{gap:,} bytes before the start of {extent}"
     past = address - nearest.end
     return f"{past:,} bytes past the end of {extent}" if past else f"just past the end of {extent}"
+
+
+def _owner(name: str | None) -> str:
+    """Who memory belongs to that a kernel may touch, but not this thread."""
+    return "thread" if name == LOCAL_NAME else "block"
 
 
 def _find_warp(launch: Launch, address: int) -> tuple[Slot, int]:

@@ -30,11 +30,14 @@ from emulator.native.layout import (
     COUNTERS,
     GLOBAL,
     LANES,
+    LOCAL,
     MISALIGNED,
     OUT_OF_BOUNDS,
     PAIRED,
     READ_ONLY,
+    SHARED,
     SITE_BYTES,
+    BlockState,
     Context,
     Region,
     Site,
@@ -137,6 +140,11 @@ def _define_find_regions(module: ir.Module) -> ir.Function:
             with builder.if_then(builder.not_(inside), likely=False):
                 _report(builder, context, warp, site, OUT_OF_BOUNDS, lane, address, nbytes, store)
                 builder.ret(ir.Constant(i32, -1))
+            region_kind = load(builder, field(builder, found, Region, "kind"), i64)
+            foreign = _is_foreign(builder, context, warp, lane, address, low, region_kind)
+            with builder.if_then(foreign, likely=False):
+                _report(builder, context, warp, site, OUT_OF_BOUNDS, lane, address, nbytes, store)
+                builder.ret(ir.Constant(i32, -1))
             refused = builder.and_(
                 builder.icmp_unsigned("!=", store, ir.Constant(i32, 0)),
                 builder.icmp_unsigned("==", writable, ir.Constant(i64, 0)),
@@ -146,10 +154,54 @@ def _define_find_regions(module: ir.Module) -> ir.Function:
                 builder.ret(ir.Constant(i32, -1))
             builder.store(low, field(builder, site, Site, "low"))
             builder.store(high, field(builder, site, Site, "high"))
-            region_kind = load(builder, field(builder, found, Region, "kind"), i64)
             builder.store(region_kind, field(builder, site, Site, "kind"))
     builder.ret(ir.Constant(i32, 0))
     return builder.function
+
+
+def _is_foreign(
+    builder: ir.IRBuilder,
+    context: ir.Value,
+    warp: ir.Value,
+    lane: ir.Value,
+    address: ir.Value,
+    low: ir.Value,
+    kind: ir.Value,
+) -> ir.Value:
+    """Whether an address is in the shared memory of another block, or another thread's local."""
+    state = builder.inttoptr(load(builder, field(builder, warp, Warp, "block"), i64), pointer)
+    shared = load(builder, field(builder, state, BlockState, "shared"), i64)
+    in_shared = builder.icmp_unsigned("==", kind, ir.Constant(i64, SHARED))
+    not_ours = builder.and_(in_shared, builder.icmp_unsigned("!=", low, shared))
+    lane_bytes = load(builder, field(builder, context, Context, "local_bytes"), i64)
+    local = load(builder, field(builder, warp, Warp, "local"), i64)
+    own = builder.add(local, builder.mul(builder.zext(lane, i64), lane_bytes))
+    in_local = builder.icmp_unsigned("==", kind, ir.Constant(i64, LOCAL))
+    away = builder.sub(address, own)
+    not_mine = builder.and_(in_local, builder.icmp_unsigned(">=", away, lane_bytes))
+    return builder.or_(not_ours, not_mine)
+
+
+def _is_own_shared(
+    builder: ir.IRBuilder,
+    context: ir.Value,
+    warp: ir.Value,
+    site: ir.Value,
+    low: ir.Value,
+    high: ir.Value,
+) -> ir.Value:
+    """Whether all addresses are in the block's shared memory; if so, the site notes it."""
+    state = builder.inttoptr(load(builder, field(builder, warp, Warp, "block"), i64), pointer)
+    shared = load(builder, field(builder, state, BlockState, "shared"), i64)
+    nbytes = load(builder, field(builder, context, Context, "shared_bytes"), i64)
+    end = builder.add(shared, nbytes)
+    own = builder.icmp_unsigned("<=", high, end)
+    for first, then in ((shared, low), (low, builder.sub(high, ir.Constant(i64, 1)))):
+        own = builder.and_(own, builder.icmp_unsigned("<=", first, then))
+    with builder.if_then(own):
+        for name, value in (("low", shared), ("high", end), ("kind", ir.Constant(i64, SHARED))):
+            builder.store(value, field(builder, site, Site, name))
+    return own
 
 
 def _search(
@@ -303,11 +355,19 @@ def _define_check_global(
         ),
         builder.icmp_unsigned(">", high, low),  # an address near 2^64 wraps round
     )
+    # Shared and local memory are another's in another block: what a site knows says nothing.
+    known_kind = load(builder, field(builder, site, Site, "kind"), i64)
+    for other in (SHARED, LOCAL):
+        differs = builder.icmp_unsigned("!=", known_kind, ir.Constant(i64, other))
+        known = builder.and_(known, differs)
     with builder.if_then(builder.not_(known), likely=False):
-        size = ir.Constant(i32, nbytes)
-        status = builder.call(find, [context, warp, mask, site, size, store])
-        with builder.if_then(builder.icmp_signed("<", status, ir.Constant(i32, 0)), likely=False):
-            builder.ret(status)
+        own = _is_own_shared(builder, context, warp, site, low, high)
+        with builder.if_then(builder.not_(own)):
+            size = ir.Constant(i32, nbytes)
+            status = builder.call(find, [context, warp, mask, site, size, store])
+            failed = builder.icmp_signed("<", status, ir.Constant(i32, 0))
+            with builder.if_then(failed, likely=False):
+                builder.ret(status)
     watching = load(builder, field(builder, context, Context, "observe"), i32)
     with builder.if_then(builder.icmp_unsigned("!=", watching, ir.Constant(i32, 0))):
         kind = load(builder, field(builder, site, Site, "kind"), i64)

@@ -1457,23 +1457,6 @@ extern "C" __global__ void kernel(const float* in, float* out) {
         IN_OUT,
     ),
     Case(
-        "grid-wide barrier",
-        "",
-        r"""
-#include <cooperative_groups.h>
-extern "C" __global__ void kernel(const float* in, float* scratch, float* out) {
-  int i = blockIdx.x * 64 + threadIdx.x;
-  scratch[i] = in[i];
-  cooperative_groups::this_grid().sync();
-  out[i] = scratch[gridDim.x * 64 - 1 - i];
-}
-""",
-        (8,),
-        (64,),
-        (floats(512), floats(512, "empty"), floats(512, "empty")),
-        cooperative=True,
-    ),
-    Case(
         "grid-wide barrier by hand",
         "",
         r"""
