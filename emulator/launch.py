@@ -31,7 +31,7 @@ from emulator.running import Launch
 
 STACK_BYTES = 64 << 10  # a thread; hardware's default is 1 KiB
 BACK_EDGES_A_SLICE = 1 << 14
-OPERATIONS = {"st": STORE, "atom": ATOMIC, "red": REDUCTION,
+OPERATIONS = {"st": STORE, "stmatrix": STORE, "atom": ATOMIC, "red": REDUCTION,
               "mbarrier": ATOMIC}  # fmt: skip
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_BLOCK = (1024, 1024, 64)
@@ -184,6 +184,8 @@ def _prepare(
     sites = (Site * max(len(kernel.instructions), 1))()
     for site, inst in zip(sites, kernel.instructions, strict=False):
         site.operation = OPERATIONS.get(inst.opcode, LOAD)
+        if inst.opcode == "wmma" and inst.has("store"):
+            site.operation = STORE
         site.rule = collect.counting_rule(inst)
     context.sites = ctypes.addressof(sites)
     block_counts = np.zeros((len(kernel.graph.blocks) + 1, 2), dtype=np.uint64)

@@ -17,6 +17,7 @@ from emulator.lower import (  # noqa: F401  (each registers its handlers)
     floating,
     integer,
     logic,
+    matrices,
     mbarriers,
     memory,
     moves,
@@ -24,6 +25,7 @@ from emulator.lower import (  # noqa: F401  (each registers its handlers)
     time,
     together,
     video,
+    wmma,
 )
 from emulator.lower.kernel import lower_kernel
 from emulator.lower.registry import HANDLERS

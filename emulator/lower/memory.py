@@ -142,14 +142,30 @@ def transfer(
     kind: str,
 ) -> None:
     """Move ``count`` elements a lane between memory and the warp's scratch, by one routine."""
-    builder = lower.builder
     place = space if space in ("shared", "local") else "global"
     if place == "shared" and _is_narrow(lower, address):
         values = narrow_address(lower, address)
         place = "shared32"
     else:
         values = effective_address(lower, address, space)
+    transfer_at(lower, inst, place, values, nbytes, count, kind)
+
+
+def transfer_at(
+    lower: WarpLowering,
+    inst: Instruction,
+    place: str,
+    values: ir.Value,
+    nbytes: int,
+    count: int,
+    kind: str,
+    lanes: int = 0xFFFFFFFF,
+) -> None:
+    """:func:`transfer` at addresses that have been computed, of ``lanes`` at most."""
+    builder = lower.builder
     mask = lower.active(inst)
+    if lanes != 0xFFFFFFFF:
+        mask = builder.and_(mask, ir.Constant(i32, lanes))
     lower.spill()
     builder.store(values, field(builder, lower.warp, Warp, "addresses"), align=64)
     after = builder.append_basic_block("after")
@@ -186,9 +202,28 @@ def access(
     store: bool,
 ) -> Iterator[Accessed]:
     """Skip when no lane is active; check the addresses; then let the caller move data."""
-    builder = lower.builder
     values = effective_address(lower, address, space)
+    with access_at(lower, inst, space, values, nbytes, count, store=store) as checked:
+        yield checked
+
+
+@contextmanager
+def access_at(
+    lower: WarpLowering,
+    inst: Instruction,
+    space: str,
+    values: ir.Value,
+    nbytes: int,
+    count: int,
+    *,
+    store: bool,
+    lanes: int = 0xFFFFFFFF,
+) -> Iterator[Accessed]:
+    """:func:`access` to addresses that have been computed; of ``lanes`` at most."""
+    builder = lower.builder
     mask = lower.active(inst)
+    if lanes != 0xFFFFFFFF:
+        mask = builder.and_(mask, ir.Constant(i32, lanes))
     lower.spill()
     after = builder.append_basic_block("after")
     if inst.predicate is not None:
@@ -377,4 +412,12 @@ def _store_call_parameter(
             builder.call(scatter, [value, places, ir.Constant(i32, 1), lanes])
 
 
-__all__ = ["access", "builder_pointer", "call_parameter_address", "declare", "effective_address"]
+__all__ = [
+    "access",
+    "access_at",
+    "builder_pointer",
+    "call_parameter_address",
+    "declare",
+    "effective_address",
+    "transfer_at",
+]

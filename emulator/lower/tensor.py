@@ -172,6 +172,7 @@ def multiply(
     if (len(a), len(b), len(c)) != wanted:
         raise ValueError(f"fragments of {len(a)}, {len(b)} and {len(c)} registers, not {wanted}")
     builder = lower.builder
+    lower.spill()
     room = lower.room("matrices", ROOM_BYTES)
 
     def place(offset: int) -> ir.Value:

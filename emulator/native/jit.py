@@ -26,6 +26,7 @@ from emulator.native.compiled import compiled_routines
 from emulator.native.moves import MOVES, WINDOW_LOAD, define_move_routines, has_permute, move_name
 from emulator.native.products import define_product_routines, product_names
 from emulator.native.rounding import define_rounding_routines, rounding_names
+from emulator.native.rows import define_row_routines, row_names
 from emulator.native.scheduler import define_scheduler
 from emulator.native.transfers import define_transfer_routines, transfer_names
 
@@ -88,6 +89,7 @@ def routine_names() -> list[str]:
         *rounding_names(),
         *arithmetic_names(),
         *product_names(),
+        *row_names(),
         *SCHEDULER_ENTRIES,
     ]
 
@@ -100,6 +102,7 @@ def _routines_module() -> ir.Module:
     define_rounding_routines(module)
     define_arithmetic_routines(module)
     define_product_routines(module)
+    define_row_routines(module)
     define_scheduler(module)
     return module
 

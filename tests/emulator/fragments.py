@@ -100,3 +100,8 @@ def from_registers(registers: np.ndarray, kind: str, place: Place, shape: tuple)
         for i in range(flat.shape[1]):
             matrix[place(lane >> 2, lane % 4, i)] = flat[lane, i]
     return matrix
+
+
+def lane_of_pair(row: int, pair: int) -> int:
+    """``ldmatrix``: the lane that holds elements 2 pair and 2 pair + 1 of a row of 8 elements."""
+    return 4 * row + pair
