@@ -105,3 +105,82 @@ def from_registers(registers: np.ndarray, kind: str, place: Place, shape: tuple)
 def lane_of_pair(row: int, pair: int) -> int:
     """``ldmatrix``: the lane that holds elements 2 pair and 2 pair + 1 of a row of 8 elements."""
     return 4 * row + pair
+
+
+# --- wmma -----------------------------------------------------------------------------------------
+
+
+def in_memory(matrix: np.ndarray, kind: str, layout: str, stride: int) -> np.ndarray:
+    """A matrix's bytes, its rows or columns ``stride`` elements apart with 0xEE between them."""
+    lines = matrix if layout == "row" else matrix.T
+    count, length = lines.shape
+    if BITS[kind] >= 8:
+        values = np.asarray(lines).astype(NUMPY[kind])
+        raw = np.full((count, stride * values.dtype.itemsize), 0xEE, dtype=np.uint8)
+        raw[:, : length * values.dtype.itemsize] = np.ascontiguousarray(values).view(np.uint8)
+        return raw.reshape(-1)
+    bits = np.zeros((count, stride * BITS[kind]), dtype=np.uint8)
+    raw = patterns(lines, kind)
+    for place in range(BITS[kind]):
+        bits[:, place : length * BITS[kind] : BITS[kind]] = raw >> np.uint64(place) & np.uint64(1)
+    return np.packbits(bits, axis=1, bitorder="little").reshape(-1)
+
+
+def from_memory(raw: np.ndarray, kind: str, layout: str, stride: int, shape: tuple) -> np.ndarray:
+    """The matrix whose bytes (of sums: no type below a byte) :func:`in_memory` would give."""
+    lines = shape if layout == "row" else shape[::-1]
+    values = raw.view(NUMPY[kind]).reshape(lines[0], stride)[:, : lines[1]]
+    return values if layout == "row" else values.T
+
+
+def wmma_places(role: str, shape: tuple[int, int, int], kind: str) -> tuple[int, Place]:
+    """Elements in a lane's fragment, and the row and column of each, for sm_80 to sm_90.
+
+    Read off what ptxas -arch=sm_90 (13.0) makes of wmma.load: the loads of each register, and the
+    HMMA, IMMA or DMMA that take them.
+    """
+    m, n, k = shape
+    bits = BITS[kind]
+    if role in "cd":
+        if (m, n) == (16, 16):  # columns 0-7 of all rows, then columns 8-15
+
+            def place(g: int, t: int, i: int) -> tuple[int, int]:
+                row, column = C_PLACES[16](g, t, i % 4)
+                return row, column + 8 * (i // 4)
+
+            return 8, place  # fmt: skip
+        if (m, n) == (32, 8):
+
+            def place(g: int, t: int, i: int) -> tuple[int, int]:
+                row, column = C_PLACES[16](g, t, i % 4)
+                return row + 16 * (i // 4), column
+
+            return 8, place  # fmt: skip
+        if (m, n) == (8, 32):
+
+            def place(g: int, t: int, i: int) -> tuple[int, int]:
+                row, column = C_PLACES[16](g, t, i % 4)
+                return column, row + 16 * (i // 4)
+
+            return 8, place  # fmt: skip
+        return 2, C_PLACES[8]
+    if (m, n) == (8, 8):
+        if role == "a":
+            return max(32 // bits, 1), A_PLACES[8, k, bits]
+        return max(32 // bits, 1), B_PLACES[k, bits]
+    tall, flat = A_PLACES[16, k, bits], B_PLACES[k, bits]
+    tall_count, flat_count = 16 * k // 32, 8 * k // 32
+
+    def tall_place(g: int, t: int, i: int) -> tuple[int, int]:
+        row, column = tall(g, t, i % tall_count)
+        return row + 16 * (i // tall_count), column
+
+    def flat_place(g: int, t: int, i: int) -> tuple[int, int]:
+        row, column = flat(g, t, i % flat_count)
+        return row, column + 8 * (i // flat_count)
+
+    if (m, n) != (8, 32):
+        return (m * k // 32, tall_place) if role == "a" else (n * k // 32, flat_place)
+    if role == "a":
+        return flat_count, lambda g, t, i: flat_place(g, t, i)[::-1]
+    return n * k // 32, lambda g, t, i: tall_place(g, t, i)[::-1]
