@@ -146,7 +146,7 @@ def test_movmatrix_turns_a_matrix(card):
 def test_a_row_out_of_bounds_or_askew_names_its_lane(card):
     memory, y = np.arange(64, dtype=np.uint32), np.zeros(32, dtype=np.uint32)
     report = card.run(ROWS, "by_two", 1, 32, memory, y, np.int32(0), counters=True)
-    assert report.counters["smsp__inst_executed_op_shared_ld.sum"] == 1
+    assert report.counters["smsp__inst_executed_op_ldsm.sum"] == 1
     with pytest.raises(
         DeviceFault, match=r"misaligned read.*thread \(5, 0, 0\).*not a multiple of 16"
     ):
