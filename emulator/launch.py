@@ -28,6 +28,8 @@ from emulator.native.layout import (
 from emulator.report import Dim3, Report
 from emulator.runner import Runner
 from emulator.running import Launch
+from emulator.synccheck import sync_findings
+from emulator.watch.sync import Complaints
 
 STACK_BYTES = 64 << 10  # a thread; hardware's default is 1 KiB
 BACK_EDGES_A_SLICE = 1 << 14
@@ -91,11 +93,15 @@ def launch(
         run.watch = Watch(run)
     if "initcheck" not in named:
         memory.unwatched += 1
+    complaints = Complaints()
+    if "synccheck" in named:
+        run.context.complaints = ctypes.addressof(complaints)
     temporary: list[Allocation] = []
     try:
         run_ = Runner(run, params, counters, registers, temporary, seed)
         run_.run(timeout_s, progress)
         found = run.watch.finish() if run.watch else ()
+        found += sync_findings(run, complaints)
         if not counters:
             device = f"emulated {arch.name}"
             return Report(kernel.name, grid, block, shared_bytes, device, findings=found)

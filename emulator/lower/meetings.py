@@ -21,6 +21,7 @@ from emulator.native.layout import (
     EXITED,
     LANES,
     MEETING_BIT,
+    Context,
     Warp,
     field,
     i32,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 lanes32 = ir.VectorType(i32, LANES)
 MEET = "coalesce_meet"
 MEET_AFTER_EXIT = "coalesce_meet_after_exit"
-meet_type = routine_type("int64", *["int64"] * 5)
+meet_type = routine_type("int64", *["int64"] * 6)
 after_exit_type = routine_type("void", "int64")
 
 
@@ -68,7 +69,9 @@ def meet(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     alike = _all_equal(builder, builder.and_(wanted, splat(builder, live)), active)
     if inst.predicate is not None:
         alike = builder.and_(alike, builder.icmp_unsigned("==", active, running))
-    builder.cbranch(alike, together, wait)
+    complaints = load(builder, field(builder, lower.context, Context, "complaints"), i64)
+    unwatched = builder.icmp_unsigned("==", complaints, ir.Constant(i64, 0))
+    builder.cbranch(builder.and_(alike, unwatched), together, wait)
 
     builder.position_at_end(wait)
     where = field(builder, lower.warp, Warp, "members")
@@ -85,6 +88,7 @@ def meet(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
         builder.zext(active, i64),
         ir.Constant(i64, block.number),
         ir.Constant(i64, lower.site_index),
+        ir.Constant(i64, int(inst.opcode != "bar")),
     ]
     group = builder.trunc(builder.call(routine, arguments), i32)
     go = builder.append_basic_block("go")

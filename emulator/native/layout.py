@@ -100,6 +100,8 @@ class Context(ctypes.Structure):
         # the stack
         ("calls", u64),  # emulator.lower.stackplan's table
         ("stack_bytes", u64),  # a lane's, for local variables and for what calls keep
+        # synccheck
+        ("complaints", u64),  # emulator.watch.sync.Complaints; 0: synccheck is off
     ]
 
 
