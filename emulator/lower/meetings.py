@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llvmlite import ir
 
-from emulator.cfg import Block, members
+from emulator.cfg import Block
 from emulator.lower.memory import declare
 from emulator.native.compiled import routine_type
 from emulator.native.lanes import bits_of, lanes_of, splat
@@ -44,13 +44,15 @@ def meet(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     """The empty block before a ``.sync`` operation: goes on to it with the lanes of one mask."""
     lower, builder = kernel.lower, kernel.builder
     after = block.falls_to
-    operand = members(inst)
+    operand = block.members
     assert after is not None and after.number == block.number + 1 and operand is not None
     running = lower.mask()
     active = lower.active(inst)
     wanted = lower.read(operand, "u32")
     if isinstance(operand, Immediate):
-        alike = builder.icmp_unsigned("==", active, ir.Constant(i32, int(operand.value)))
+        alike = builder.icmp_unsigned(
+            "==", active, ir.Constant(i32, int(operand.value) & 0xFFFFFFFF)
+        )
     else:
         alike = _all_equal(builder, wanted, active)
     if inst.predicate is not None:
