@@ -86,12 +86,13 @@ class Stillness:
     def _state(self, waiting: Sequence[Slot]) -> bytes:
         """A digest of warps, shared and local memory."""
         digest = hashlib.blake2b(digest_size=16)
+        digest.update(self.launch.host_calls.to_bytes(8, "little"))
         for slot in waiting:
             digest.update(bytes(slot.state))
             digest.update(slot.storage.data)
             digest.update(slot.shared.view().data)
-            if slot.local is not None:
-                digest.update(slot.local.view().data)
+            for part in slot.private(self.launch):
+                digest.update(part.data)
         return digest.digest()
 
     def _memory(self) -> bytes | None:
@@ -166,7 +167,7 @@ def _place(launch: Launch, pc: int, what: int) -> Place:
         return Place("are", None)
     block = blocks[number]
     if pc & BARRIER_BIT:
-        return Place(f"wait at barrier {what}", barrier_before(blocks, number))
+        return Place(f"wait at barrier {what}", _barrier_before(blocks, number))
     if pc & MEETING_BIT:
         return Place(f"wait for the lanes of mask {what:#010x}", block.meets)
     loop = _loop_around(blocks, number)
@@ -178,8 +179,7 @@ def _place(launch: Launch, pc: int, what: int) -> Place:
     return Place("are", next(iter(block.body), block.meets))
 
 
-def barrier_before(blocks: Sequence[Block], number: int) -> Instruction | None:
-    """The barrier after which lanes go on at a block."""
+def _barrier_before(blocks: Sequence[Block], number: int) -> Instruction | None:
     for block in blocks:
         resumes = block.falls_to is not None and block.falls_to.number == number
         if resumes and block.body and cfg.waits(block.body[-1]):

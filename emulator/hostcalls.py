@@ -10,6 +10,7 @@ import ctypes
 import struct
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from emulator.errors import DeviceFault
@@ -116,6 +117,9 @@ class HostCalls:
             raise self.error
 
     def _call(self, _: int, warp: int, mask: int, site: int) -> int:
+        if self.error is not None:
+            return 0
+        self.launch.host_calls += 1
         try:
             inst = self.launch.kernel.instructions[site]
             target = inst.operands[0]
@@ -125,8 +129,28 @@ class HostCalls:
             self.check_time()
         except BaseException as error:  # noqa: BLE001  (ctypes would lose it, Ctrl-C too)
             self.error = error
-            return 1
-        return 0
+            return 0
+        return 1
+
+    @contextmanager
+    def catching(self) -> Iterator[None]:
+        """Keep what a signal's handler raises just before or after :meth:`_call`, too.
+
+        ctypes has no place for such an error but ``sys.unraisablehook``, and returns anything.
+        """
+        before = sys.unraisablehook
+
+        def keep(unraisable: sys.UnraisableHookArgs) -> None:
+            if unraisable.object == self._call and unraisable.exc_value is not None:
+                self.error = unraisable.exc_value
+            else:
+                before(unraisable)
+
+        sys.unraisablehook = keep
+        try:
+            yield
+        finally:
+            sys.unraisablehook = before
 
 
 def vprintf(call: Call) -> None:

@@ -164,8 +164,8 @@ class Runner:
         )
 
     def _goes_on(self, slot: Slot, status: int) -> bool:
+        self.host_calls.raise_error()
         if status == FAULT:
-            self.host_calls.raise_error()
             raise_fault(self.launch)
         if status == STUCK:
             raise_deadlock(self.launch, [slot])

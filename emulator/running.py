@@ -11,7 +11,15 @@ import numpy as np
 from emulator.arch import Arch
 from emulator.memory import Allocation, DeviceMemory
 from emulator.module import Kernel
-from emulator.native.layout import BlockState, Context, Site, Warp
+from emulator.native.layout import (
+    KEPT_TOP_AT,
+    LANES,
+    LOCAL_TOP_AT,
+    BlockState,
+    Context,
+    Site,
+    Warp,
+)
 from emulator.report import Dim3
 
 if TYPE_CHECKING:
@@ -31,6 +39,22 @@ class Slot:
     def warp(self, launch: Launch, index: int) -> Warp:
         return Warp.from_address(self.state.warps + index * launch.context.warp_bytes)
 
+    def private(self, launch: Launch) -> list[np.ndarray]:
+        """Local memory, and what calls keep: of a stack, as far up as any thread's is in use."""
+        context = launch.context
+        local = [] if self.local is None else [self.local.view()]
+        if not context.stack_bytes:
+            return local
+        rows = self.storage.reshape(context.warps, -1)
+        tops = [
+            int(rows[:, at : at + 4 * LANES].copy().view(np.uint32).max())
+            for at in (LOCAL_TOP_AT, KEPT_TOP_AT)
+        ]
+        static = launch.kernel.local_bytes
+        used = [view.reshape(-1, context.local_bytes)[:, : static + tops[0]] for view in local]
+        used.append(self.kept.reshape(-1, context.stack_bytes)[:, : tops[1]])
+        return [np.ascontiguousarray(part) for part in used]
+
 
 @dataclass
 class Launch:
@@ -48,6 +72,7 @@ class Launch:
     block_counts: np.ndarray  # (blocks of the graph, 2): warps, lanes
     slots: list[Slot]
     checks: frozenset[str] = frozenset({"memcheck"})
+    host_calls: int = 0  # made so far: what they print or allocate is progress
     watch: Watch | None = None  # what racecheck and initcheck remember
 
 

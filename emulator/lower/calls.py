@@ -115,7 +115,7 @@ def call_host(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
         routine = HostRoutine(builder.inttoptr(address, pointer))
         site = ir.Constant(i64, lower.site_index)
         status = builder.call(routine, [lower.context, lower.warp, builder.zext(active, i64), site])
-        failed = builder.icmp_unsigned("!=", status, ir.Constant(i32, 0))
+        failed = builder.icmp_unsigned("==", status, ir.Constant(i32, 0))
         assert lower.fault_block is not None
         fine = builder.append_basic_block("called")
         builder.cbranch(failed, lower.fault_block, fine)

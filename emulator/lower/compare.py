@@ -7,7 +7,7 @@ from llvmlite import ir
 from emulator.lower import halves
 from emulator.lower.floating import flush
 from emulator.lower.integer import constant
-from emulator.lower.registry import NotLowered, instruction
+from emulator.lower.registry import NotLowered, instruction, one_of
 from emulator.lower.types import bits, integers, is_float, is_signed
 from emulator.lower.warp import WarpLowering
 from emulator.native.layout import LANES
@@ -24,7 +24,7 @@ def compare(lower: WarpLowering, inst: Instruction, kind: str) -> list[ir.Value]
     if kind in halves.FORMATS:
         return _compare_halves(lower, inst, halves.FORMATS[kind])
     builder = lower.builder
-    name = next(m for m in inst.modifiers if m in COMPARISONS)
+    name = one_of(inst, COMPARISONS)
     a, b = (lower.read(o, kind) for o in inst.operands[1:3])
     if is_float(kind):
         if inst.has("ftz"):
@@ -49,7 +49,7 @@ def _compare_floats(lower: WarpLowering, name: str, a: ir.Value, b: ir.Value) ->
 
 def _compare_halves(lower: WarpLowering, inst: Instruction, form: halves.Format) -> list[ir.Value]:
     builder = lower.builder
-    name = next(m for m in inst.modifiers if m in COMPARISONS)
+    name = one_of(inst, COMPARISONS)
     whole = [lower.read(o, f"b{16 * form.count}") for o in inst.operands[1:3]]
     truths = []
     for index in range(form.count):

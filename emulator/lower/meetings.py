@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llvmlite import ir
 
-from emulator.cfg import Block
+from emulator.cfg import Block, members
 from emulator.lower.memory import declare
 from emulator.native.compiled import routine_type
 from emulator.native.lanes import bits_of, lanes_of, splat
@@ -21,7 +21,6 @@ from emulator.native.layout import (
     EXITED,
     LANES,
     MEETING_BIT,
-    Context,
     Warp,
     field,
     i32,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 lanes32 = ir.VectorType(i32, LANES)
 MEET = "coalesce_meet"
 MEET_AFTER_EXIT = "coalesce_meet_after_exit"
-meet_type = routine_type("int64", *["int64"] * 6)
+meet_type = routine_type("int64", *["int64"] * 5)
 after_exit_type = routine_type("void", "int64")
 
 
@@ -44,15 +43,13 @@ def meet(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     """The empty block before a ``.sync`` operation: goes on to it with the lanes of one mask."""
     lower, builder = kernel.lower, kernel.builder
     after = block.falls_to
-    operand = block.members
+    operand = members(inst)
     assert after is not None and after.number == block.number + 1 and operand is not None
     running = lower.mask()
     active = lower.active(inst)
     wanted = lower.read(operand, "u32")
     if isinstance(operand, Immediate):
-        alike = builder.icmp_unsigned(
-            "==", active, ir.Constant(i32, int(operand.value) & 0xFFFFFFFF)
-        )
+        alike = builder.icmp_unsigned("==", active, ir.Constant(i32, int(operand.value)))
     else:
         alike = _all_equal(builder, wanted, active)
     if inst.predicate is not None:
@@ -71,9 +68,7 @@ def meet(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     alike = _all_equal(builder, builder.and_(wanted, splat(builder, live)), active)
     if inst.predicate is not None:
         alike = builder.and_(alike, builder.icmp_unsigned("==", active, running))
-    complaints = load(builder, field(builder, lower.context, Context, "complaints"), i64)
-    unwatched = builder.icmp_unsigned("==", complaints, ir.Constant(i64, 0))
-    builder.cbranch(builder.and_(alike, unwatched), together, wait)
+    builder.cbranch(alike, together, wait)
 
     builder.position_at_end(wait)
     where = field(builder, lower.warp, Warp, "members")
@@ -90,7 +85,6 @@ def meet(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
         builder.zext(active, i64),
         ir.Constant(i64, block.number),
         ir.Constant(i64, lower.site_index),
-        ir.Constant(i64, int(inst.opcode != "bar")),
     ]
     group = builder.trunc(builder.call(routine, arguments), i32)
     go = builder.append_basic_block("go")

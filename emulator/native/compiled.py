@@ -45,7 +45,6 @@ FILES: tuple[str, ...] = (
     "watch.checked",
     "units.turns",
     "units.stack",
-    "watch.sync",
 )
 
 Function = TypeVar("Function", bound=Callable[..., Any])

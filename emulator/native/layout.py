@@ -47,9 +47,6 @@ LATE, EAGER, SHUFFLED = range(3)
 # an atomic; a compare-and-swap; a copy to shared memory that bypasses L1.
 ORDINARY, PAIRED, ATOMIC_RULE, SWAP_RULE, BYPASSING = range(5)
 
-# ``Site.counted_bytes`` of an access that is part of another one in machine code.
-MERGED = 1 << 32
-
 # Kinds of memory region.
 GLOBAL, SHARED, LOCAL, CONSTANT = range(4)
 
@@ -88,7 +85,7 @@ class Context(ctypes.Structure):
         ("fault_address", u64),
         ("fault_warp", u64),
         # calls
-        ("host_call", u64),  # i32 (Context*, Warp*, i64 lanes, i64 site): Python's side of calls
+        ("host_call", u64),  # i32 (Context*, Warp*, i64 lanes, i64 site), 0: stop; in Python
         # asynchronous copies
         ("copies", u32),  # when their bytes move: LATE, EAGER or SHUFFLED
         ("copy_seed", u32),  # of what SHUFFLED draws
@@ -103,8 +100,6 @@ class Context(ctypes.Structure):
         # the stack
         ("calls", u64),  # emulator.lower.stackplan's table
         ("stack_bytes", u64),  # a lane's, for local variables and for what calls keep
-        # synccheck
-        ("complaints", u64),  # emulator.watch.sync.Complaints; 0: synccheck is off
     ]
 
 
@@ -120,9 +115,7 @@ class Site(ctypes.Structure):
         ("bytes", u64),
         ("writable", u64),
         ("operation", u64),
-        # a lane's, as machine code has the access (reconcile.py): 0 for as it is here, MERGED for
-        # none at all, because another access brings these bytes
-        ("counted_bytes", u64),
+        ("counted_bytes", u64),  # a lane's, as the counters see it; 0: merged into another access
         ("wavefronts", u64),
         ("ideal_wavefronts", u64),
         # counters: generic addresses may lead one instruction to several spaces

@@ -102,6 +102,11 @@ __device__ __noinline__ int runaway(int n, int* a) {
   return n < 0 ? a[1] : 1 + runaway(n + 1, mine) * 3;
 }
 extern "C" __global__ void endless(int* x) { x[threadIdx.x] = runaway(1, x); }
+__device__ __noinline__ void tick(int n) {
+  asm volatile("");  // its callers' counters are all that changes
+  if (n > 0) for (int i = 0; i < 4; i++) tick(n - 1);
+}
+extern "C" __global__ void clockwork(int* x) { tick(11 + x[0]); x[0] = 1; }
 __device__ int slow(int n) { return n < 2 ? n : slow(n - 1) + slow(n - 2) + slow(n - 3); }
 extern "C" __global__ void long_one(int* x) { x[0] = slow(60); }
 """
@@ -177,6 +182,12 @@ def test_a_recursion_without_an_end_is_a_stack_overflow(card):
         card.run(RECURSION, "endless", 4, 128, np.zeros(512, dtype=np.int32))
     assert caught.value.finding.kind == "stack overflow"
     assert "runaway(n + 1, mine)" in caught.value.finding.source_text
+
+
+def test_a_long_recursion_is_no_deadlock(card):
+    x = np.zeros(1, dtype=np.int32)
+    card.run(RECURSION, "clockwork", 1, 1, x)
+    assert x[0] == 1
 
 
 def test_a_recursion_that_takes_too_long_is_stopped(card):
