@@ -42,6 +42,7 @@ class Block:
     jumps_to: Block | None = None
     targets: list[Block] = field(default_factory=list)  # of a brx, by index
     meets: Instruction | None = None  # lanes wait here, in an empty block, for its mask's lanes
+    members: Operand | None = None  # that mask
 
     @property
     def terminator(self) -> Instruction | None:
@@ -107,15 +108,20 @@ def build(module: PtxModule, kernel: Function) -> Graph:
 def _split(function: Function) -> list[Block]:
     instructions = function.instructions
     starts = {0} | set(function.labels.values())
-    meetings: set[int] = set()
+    meetings: dict[int, Operand] = {}
     met: Operand | None = None  # the mask of the lanes that have met and run together since
+    constants = _constants(function)
     for index, instruction in enumerate(instructions):
         if index in starts:
             met = None
         mask = members(instruction)
+        if isinstance(mask, Register):
+            mask = constants.get(mask.name, mask)
+        if isinstance(met, Register) and waits(instruction):
+            starts.add(index)  # groups of different masks came one by one; here they meet again
         if mask is not None and (mask != met or instruction.predicate is not None):
             starts.add(index)
-            meetings.add(index)
+            meetings[index] = mask
             met = mask if instruction.predicate is None else None
             if instruction.predicate is not None:
                 starts.add(index + 1)
@@ -128,7 +134,9 @@ def _split(function: Function) -> list[Block]:
     blocks = []
     for first, end in zip(bounds, [*bounds[1:], len(instructions)], strict=True):
         if first in meetings:
-            blocks.append(Block(function, first, [], meets=instructions[first]))
+            meeting = Block(function, first, [], meets=instructions[first])
+            meeting.members = meetings[first]
+            blocks.append(meeting)
         blocks.append(Block(function, first, instructions[first:end]))
     if not blocks:
         blocks = [Block(function, 0, [])]
@@ -161,6 +169,23 @@ def _split(function: Function) -> list[Block]:
             block.falls_to = blocks[following]
             block.successors.append(following)
     return blocks
+
+
+def _constants(function: Function) -> dict[str, Operand]:
+    """Registers that are set once, to a number: compilers put the masks of lanes there."""
+    values: dict[str, Operand] = {}
+    several: set[str] = set()
+    for inst in function.instructions:
+        for name in written_registers(inst):
+            if name in values:
+                several.add(name)
+            is_number = inst.opcode == "mov" and isinstance(inst.operands[-1], Immediate)
+            known = is_number and inst.predicate is None and len(inst.operands) == 2
+            values[name] = inst.operands[1] if known else Register(name)
+    return {
+        name: value for name, value in values.items()
+        if name not in several and isinstance(value, Immediate)
+    }  # fmt: skip
 
 
 def _ends(blocks: list[Block]) -> bool:

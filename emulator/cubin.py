@@ -69,3 +69,8 @@ def _sections(elf: bytes) -> list[_Section]:
 
 def _string(table: bytes, at: int) -> str:
     return table[at : table.index(b"\0", at)].decode()
+
+
+def sections_data(cubin: bytes, prefix: str) -> dict[str, bytes]:
+    """The bytes of the sections whose names start so, by name."""
+    return {s.name: s.data for s in _sections(cubin) if s.name.startswith(prefix)}

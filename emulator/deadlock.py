@@ -167,7 +167,7 @@ def _place(launch: Launch, pc: int, what: int) -> Place:
         return Place("are", None)
     block = blocks[number]
     if pc & BARRIER_BIT:
-        return Place(f"wait at barrier {what}", _barrier_before(blocks, number))
+        return Place(f"wait at barrier {what}", barrier_before(blocks, number))
     if pc & MEETING_BIT:
         return Place(f"wait for the lanes of mask {what:#010x}", block.meets)
     loop = _loop_around(blocks, number)
@@ -179,7 +179,8 @@ def _place(launch: Launch, pc: int, what: int) -> Place:
     return Place("are", next(iter(block.body), block.meets))
 
 
-def _barrier_before(blocks: Sequence[Block], number: int) -> Instruction | None:
+def barrier_before(blocks: Sequence[Block], number: int) -> Instruction | None:
+    """The barrier after which lanes go on at a block."""
     for block in blocks:
         resumes = block.falls_to is not None and block.falls_to.number == number
         if resumes and block.body and cfg.waits(block.body[-1]):

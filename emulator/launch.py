@@ -25,9 +25,13 @@ from emulator.native.layout import (
     Context,
     Site,
 )
+from emulator.reconcile import apply
 from emulator.report import Dim3, Report
 from emulator.runner import Runner
 from emulator.running import Launch
+from emulator.sass import MachineCode
+from emulator.synccheck import sync_findings
+from emulator.watch.sync import Complaints
 
 STACK_BYTES = 64 << 10  # a thread; hardware's default is 1 KiB
 BACK_EDGES_A_SLICE = 1 << 14
@@ -55,6 +59,7 @@ def launch(
     stack_bytes: int = STACK_BYTES,
     progress: Callable[[int, int], None] | None = None,
     checks: Collection[str] = (),
+    machine_code: MachineCode | None = None,
 ) -> Report:
     """Run ``kernel`` over ``grid`` x ``block`` threads and return what it cost.
 
@@ -72,6 +77,8 @@ def launch(
     depends on the order shows; the same seed gives the same run.
     ``stack_bytes`` is what a thread's calls may take where functions call themselves or are called
     through pointers (cudaLimitStackSize).
+    ``machine_code`` (see :mod:`emulator.sass`) has accesses counted as ptxas joined them; without
+    it the report says that they are counted as PTX has them.
 
     Raises :class:`LaunchError` for what no GPU would start, :class:`DeviceFault` for what ends a
     launch (out of bounds, misaligned, trap, deadlock), :class:`UnsupportedInstruction`, and
@@ -83,6 +90,7 @@ def launch(
         kernel, grid, block, params, memory, shared_bytes, counters, arch, argument_names,
         stack_bytes,
     )  # fmt: skip
+    note = apply(run.sites, kernel, machine_code) if counters else None
     run.context.copies = copies_mode(async_copies)
     run.context.copy_seed = (seed or 0) & 0xFFFFFFFF
     run.checks = named
@@ -91,16 +99,22 @@ def launch(
         run.watch = Watch(run)
     if "initcheck" not in named:
         memory.unwatched += 1
+    complaints = Complaints()
+    if "synccheck" in named:
+        run.context.complaints = ctypes.addressof(complaints)
     temporary: list[Allocation] = []
     try:
         run_ = Runner(run, params, counters, registers, temporary, seed)
         with run_.host_calls.catching():
             run_.run(timeout_s, progress)
         found = run.watch.finish() if run.watch else ()
+        found += sync_findings(run, complaints)
         if not counters:
             device = f"emulated {arch.name}"
             return Report(kernel.name, grid, block, shared_bytes, device, findings=found)
         report = replace(collect.report(run), findings=found)
+        if note is not None:
+            report = replace(report, notes=(*report.notes, note))
         return modelled_time(report, run, registers)
     finally:
         end_copies(run)

@@ -22,6 +22,7 @@ from emulator.launch import check_launch, launch
 from emulator.memory import DeviceMemory
 from emulator.module import Kernel
 from emulator.report import Dim3, Finding, Report
+from emulator.sass import machine_code
 from emulator.signature import Parameter, parameters_of
 
 ARCHS: dict[str, Arch] = {"h100": H100, "a100": A100}
@@ -67,6 +68,7 @@ class Session:
     ) -> None:
         """Launch. A fault is kept in ``faults``, and raised again."""
         _ = self.kernel.address  # compiled: what is timed is the run
+        cubin = self.loaded.cubin
         started = time.perf_counter()
         try:
             with Progress(self.name, quiet) as progress, _printing(json):
@@ -75,6 +77,7 @@ class Session:
                     shared_bytes=self.shared_bytes, counters=counters, arch=self.arch,
                     registers=self.registers, timeout_s=self.timeout_s,
                     argument_names=tuple(p.name for p in self.parameters), progress=progress,
+                    machine_code=machine_code(cubin, self.kernel.name) if counters else None,
                 )  # fmt: skip
         except DeviceFault as fault:
             self.faults.append(fault.finding)

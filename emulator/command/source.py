@@ -32,6 +32,7 @@ class Loaded:
     source: str  # CUDA C++, "" for PTX
     resources: dict[str, Resources]  # by kernel; empty for PTX
     instances: dict[str, str]  # mangled names, by how C++ names a template's kernel
+    cubin: bytes = b""  # empty for PTX
 
 
 def load(path: Path, arch: Arch, options: Sequence[str] = (), wanted: str | None = None) -> Loaded:
@@ -60,7 +61,8 @@ def load(path: Path, arch: Arch, options: Sequence[str] = (), wanted: str | None
             module.syntax.files[number] = str(path)
     module.sources[str(path)] = text
     _find_sources(module, path)
-    return Loaded(path, module, text, kernel_resources(compiled.cubin), dict(compiled.mangled))
+    resources = kernel_resources(compiled.cubin)
+    return Loaded(path, module, text, resources, dict(compiled.mangled), compiled.cubin)
 
 
 def choose(loaded: Loaded, wanted: str | None) -> Kernel:

@@ -15,6 +15,7 @@ from emulator.native.layout import (
     ATOMIC_RULE,
     BYPASSING,
     GLOBAL,
+    MERGED,
     ORDINARY,
     PAIRED,
     SWAP_RULE,
@@ -68,6 +69,8 @@ def report(launch: Launch) -> Report:
             key = (place.file, place.line) if place else ("", 0)
             texts.setdefault(key, place.text.rstrip() if place else "")
             site = launch.sites[kernel.sites[block.function.name, block.first + offset]]
+            if site.counted_bytes == MERGED:
+                continue  # machine code has no such instruction
             added = instruction_counts(inst, block, site, float(warps), float(lanes))
             direction = direction_of(inst, unread)
             if direction:

@@ -23,6 +23,7 @@ from emulator.native.layout import (
     LANES,
     MAX_BARRIERS,
     BlockState,
+    Context,
     Warp,
     field,
     i32,
@@ -31,6 +32,7 @@ from emulator.native.layout import (
 )
 from emulator.ptx import Immediate, Instruction, Operand, Register
 from emulator.units.barrier import AND, HOLDS, OR, POPC
+from emulator.watch.sync import ALIGNED, ARRIVES, COUNTED
 
 if TYPE_CHECKING:
     from emulator.lower.kernel import _KernelLowering
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 lanes32 = ir.VectorType(i32, LANES)
 COME = "coalesce_come_to_barrier"
 come_type = routine_type("void", *["int64"] * 5)
+CHECK = "coalesce_check_barrier"
+check_type = routine_type("void", *["int64"] * 6)
 REDUCTIONS = {"popc": POPC, "and": AND, "or": OR}
 
 
@@ -75,7 +79,7 @@ def barrier(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     if operands.predicate is not None:
         _say(lower, inst, operands, active)
     lower.store_registers()
-    _note(lower, operands, active, numbers, threads, waits=True)
+    _note(lower, inst, operands, active, numbers, threads)
     resume = block.falls_to.number
     if inst.predicate is not None:
         stay = builder.and_(lower.mask(), builder.not_(active))
@@ -93,27 +97,30 @@ def arrive(lower: WarpLowering, inst: Instruction) -> None:
     if not inst.has("arrive") or operands.threads is None:
         raise NotLowered(inst.text)
     numbers, threads = _read(lower, operands)
-    _note(lower, operands, lower.active(inst), numbers, threads, waits=False)
+    _note(lower, inst, operands, lower.active(inst), numbers, threads)
 
 
 def _read(lower: WarpLowering, operands: _Operands) -> tuple[ir.Value, ir.Value | None]:
-    low = ir.Constant(lanes32, [MAX_BARRIERS - 1] * LANES)
-    numbers = lower.builder.and_(lower.read(operands.number, "u32"), low)
+    numbers = lower.read(operands.number, "u32")
     return numbers, lower.read(operands.threads, "u32") if operands.threads is not None else None
 
 
 def _note(
     lower: WarpLowering,
+    inst: Instruction,
     operands: _Operands,
     active: ir.Value,
-    numbers: ir.Value,
+    given: ir.Value,
     threads: ir.Value | None,
-    *,
-    waits: bool,
 ) -> None:
     """Who comes to which barrier, and how many threads it is for."""
     builder = lower.builder
+    waits = not inst.has("arrive")
+    numbers = builder.and_(given, ir.Constant(lanes32, [MAX_BARRIERS - 1] * LANES))
     _keep(lower, "barrier", numbers, active)
+    if threads is not None:
+        _keep(lower, "members", threads, active)
+    _check(lower, inst, active, given, threads)
     state = lower.block_state
     reduces = operands.predicate is not None
     if isinstance(operands.number, Immediate) and threads is None and waits and not reduces:
@@ -121,14 +128,41 @@ def _note(
         bit = ir.Constant(i32, 1 << (int(operands.number.value) & (MAX_BARRIERS - 1)))
         builder.store(builder.or_(load(builder, used_at, i32), bit), used_at)
         return
-    if threads is not None:
-        _keep(lower, "members", threads, active)
     routine = declare(lower.module, come_type, COME)
     flags = (threads is not None, waits, reduces)
     builder.call(routine, [
         builder.ptrtoint(lower.warp, i64), builder.zext(active, i64),
         *(ir.Constant(i64, int(flag)) for flag in flags),
     ])  # fmt: skip
+
+
+def _check(
+    lower: WarpLowering,
+    inst: Instruction,
+    active: ir.Value,
+    given: ir.Value,
+    threads: ir.Value | None,
+) -> None:
+    """Under synccheck, look at who comes."""
+    builder = lower.builder
+    complaints = load(builder, field(builder, lower.context, Context, "complaints"), i64)
+    watched = builder.icmp_unsigned("!=", complaints, ir.Constant(i64, 0))
+    with builder.if_then(watched, likely=False):
+        most = lower.intrinsic("llvm.vector.reduce.umax.v32i32", i32, [lanes32])
+        ours = builder.select(
+            lanes_of(builder, active), given, ir.Constant(lanes32, [0] * LANES)
+        )  # fmt: skip
+        highest = builder.call(most, [ours])
+        too_high = builder.icmp_unsigned(">=", highest, ir.Constant(i32, MAX_BARRIERS))
+        number = builder.select(too_high, highest, ir.Constant(i32, 0))
+        aligned = inst.opcode == "bar" or inst.has("aligned")
+        what = ALIGNED * aligned | COUNTED * (threads is not None) | ARRIVES * inst.has("arrive")
+        routine = declare(lower.module, check_type, CHECK)
+        builder.call(routine, [
+            builder.ptrtoint(lower.context, i64), builder.ptrtoint(lower.warp, i64),
+            builder.zext(active, i64), ir.Constant(i64, lower.site_index), ir.Constant(i64, what),
+            builder.zext(number, i64),
+        ])  # fmt: skip
 
 
 def _say(lower: WarpLowering, inst: Instruction, operands: _Operands, active: ir.Value) -> None:

@@ -196,6 +196,7 @@ class _KernelLowering:
         builder.position_at_end(self.targets[block.number])
         lower.start_block(block)
         if block.meets is not None:
+            lower.site_index = self.sites[block.function.name, block.first]
             meet(self, block, block.meets)
             return
         self.count_block(block)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llvmlite import ir
 
-from emulator.cfg import Block, members
+from emulator.cfg import Block
 from emulator.lower.memory import declare
 from emulator.native.compiled import routine_type
 from emulator.native.lanes import bits_of, lanes_of, splat
@@ -21,6 +21,7 @@ from emulator.native.layout import (
     EXITED,
     LANES,
     MEETING_BIT,
+    Context,
     Warp,
     field,
     i32,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 lanes32 = ir.VectorType(i32, LANES)
 MEET = "coalesce_meet"
 MEET_AFTER_EXIT = "coalesce_meet_after_exit"
-meet_type = routine_type("int64", *["int64"] * 5)
+meet_type = routine_type("int64", *["int64"] * 6)
 after_exit_type = routine_type("void", "int64")
 
 
@@ -43,13 +44,15 @@ def meet(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     """The empty block before a ``.sync`` operation: goes on to it with the lanes of one mask."""
     lower, builder = kernel.lower, kernel.builder
     after = block.falls_to
-    operand = members(inst)
+    operand = block.members
     assert after is not None and after.number == block.number + 1 and operand is not None
     running = lower.mask()
     active = lower.active(inst)
     wanted = lower.read(operand, "u32")
     if isinstance(operand, Immediate):
-        alike = builder.icmp_unsigned("==", active, ir.Constant(i32, int(operand.value)))
+        alike = builder.icmp_unsigned(
+            "==", active, ir.Constant(i32, int(operand.value) & 0xFFFFFFFF)
+        )
     else:
         alike = _all_equal(builder, wanted, active)
     if inst.predicate is not None:
@@ -68,7 +71,9 @@ def meet(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     alike = _all_equal(builder, builder.and_(wanted, splat(builder, live)), active)
     if inst.predicate is not None:
         alike = builder.and_(alike, builder.icmp_unsigned("==", active, running))
-    builder.cbranch(alike, together, wait)
+    complaints = load(builder, field(builder, lower.context, Context, "complaints"), i64)
+    unwatched = builder.icmp_unsigned("==", complaints, ir.Constant(i64, 0))
+    builder.cbranch(builder.and_(alike, unwatched), together, wait)
 
     builder.position_at_end(wait)
     where = field(builder, lower.warp, Warp, "members")
@@ -85,6 +90,7 @@ def meet(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
         builder.zext(active, i64),
         ir.Constant(i64, block.number),
         ir.Constant(i64, lower.site_index),
+        ir.Constant(i64, int(inst.opcode != "bar")),
     ]
     group = builder.trunc(builder.call(routine, arguments), i32)
     go = builder.append_basic_block("go")

@@ -31,6 +31,7 @@ from emulator.native.layout import (
     GLOBAL,
     LANES,
     LOCAL,
+    MERGED,
     MISALIGNED,
     OUT_OF_BOUNDS,
     PAIRED,
@@ -401,7 +402,30 @@ def _count(
     high: ir.Value,
     count: ir.Function,
 ) -> None:
-    """Add one request, its sectors and the bytes it asked for to the site."""
+    """Add one request, its sectors and the bytes it asked for to the site.
+
+    What machine code has as part of another access adds nothing; see ``Site.counted_bytes``.
+    """
+    counted = load(builder, field(builder, site, Site, "counted_bytes"), i64)
+    is_one = builder.icmp_unsigned("!=", counted, ir.Constant(i64, MERGED))
+    as_here = builder.icmp_unsigned("==", counted, ir.Constant(i64, 0))
+    width = builder.select(as_here, ir.Constant(i64, nbytes), counted)
+    with builder.if_then(is_one):
+        _count_access(builder, warp, site, mask, width, consecutive, values, low, high, count)
+
+
+def _count_access(
+    builder: ir.IRBuilder,
+    warp: ir.Value,
+    site: ir.Value,
+    mask: ir.Value,
+    width: ir.Value,
+    consecutive: ir.Value,
+    values: ir.Value,
+    low: ir.Value,
+    high: ir.Value,
+    count: ir.Function,
+) -> None:
     shift = ir.Constant(i64, SECTOR_SHIFT)
     one = ir.Constant(i64, 1)
     with builder.if_else(consecutive) as (dense, sparse):
@@ -440,7 +464,7 @@ def _count(
     total = builder.phi(i64)
     total.add_incoming(dense_sectors, dense_end)
     total.add_incoming(sparse_sectors, sparse_end)
-    asked = builder.mul(builder.zext(count_lanes(builder, mask), i64), ir.Constant(i64, nbytes))
+    asked = builder.mul(builder.zext(count_lanes(builder, mask), i64), width)
     for name, amount in (("requests", one), ("sectors", total), ("bytes", asked)):
         where = field(builder, site, Site, name)
         builder.store(builder.add(load(builder, where, i64), amount), where)

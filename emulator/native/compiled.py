@@ -45,6 +45,7 @@ FILES: tuple[str, ...] = (
     "watch.checked",
     "units.turns",
     "units.stack",
+    "watch.sync",
 )
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -47,6 +47,9 @@ LATE, EAGER, SHUFFLED = range(3)
 # an atomic; a compare-and-swap; a copy to shared memory that bypasses L1.
 ORDINARY, PAIRED, ATOMIC_RULE, SWAP_RULE, BYPASSING = range(5)
 
+# ``Site.counted_bytes`` of an access that is part of another one in machine code.
+MERGED = 1 << 32
+
 # Kinds of memory region.
 GLOBAL, SHARED, LOCAL, CONSTANT = range(4)
 
@@ -100,6 +103,8 @@ class Context(ctypes.Structure):
         # the stack
         ("calls", u64),  # emulator.lower.stackplan's table
         ("stack_bytes", u64),  # a lane's, for local variables and for what calls keep
+        # synccheck
+        ("complaints", u64),  # emulator.watch.sync.Complaints; 0: synccheck is off
     ]
 
 
@@ -115,7 +120,9 @@ class Site(ctypes.Structure):
         ("bytes", u64),
         ("writable", u64),
         ("operation", u64),
-        ("counted_bytes", u64),  # a lane's, as the counters see it; 0: merged into another access
+        # a lane's, as machine code has the access (reconcile.py): 0 for as it is here, MERGED for
+        # none at all, because another access brings these bytes
+        ("counted_bytes", u64),
         ("wavefronts", u64),
         ("ideal_wavefronts", u64),
         # counters: generic addresses may lead one instruction to several spaces

@@ -42,6 +42,8 @@ from emulator.native.layout import (
 lanes32 = ir.VectorType(i32, LANES)
 REDUCE = "coalesce_reduce_at_barrier"
 reduce_type = routine_type("void", "int64", "int64", "int64")
+CHECK = "coalesce_check_release"
+check_type = routine_type("void", *["int64"] * 4)
 SHUFFLE = "coalesce_shuffle_turns"
 shuffle_type = routine_type("void", "int64", "int64")
 
@@ -170,6 +172,7 @@ def _waiting_at(
 def _define_release_barriers(module: ir.Module) -> ir.Function:
     """``i32 release(ctx, block)``: let go every barrier whose threads are all there; how many."""
     reduce = ir.Function(module, reduce_type, name=REDUCE)
+    check = ir.Function(module, check_type, name=CHECK)
     builder = _function(module, i32, [pointer, pointer], "coalesce_release_barriers")
     context, block = builder.function.args
     zero, one = ir.Constant(i32, 0), ir.Constant(i32, 1)
@@ -218,6 +221,13 @@ def _define_release_barriers(module: ir.Module) -> ir.Function:
     bit = builder.shl(one, number)
     with builder.if_then(builder.icmp_unsigned(">=", load(builder, arrived, i32), goal)):
         _tell_checkers(builder, context, block, "observe_release_barrier", number)
+        complaints = load(builder, field(builder, context, Context, "complaints"), i64)
+        watched = builder.icmp_unsigned("!=", complaints, ir.Constant(i64, 0))
+        with builder.if_then(watched, likely=False):
+            builder.call(check, [
+                builder.ptrtoint(context, i64), builder.ptrtoint(block, i64),
+                builder.zext(number, i64), builder.zext(load(builder, arrived, i32), i64),
+            ])  # fmt: skip
         reducing_at = field(builder, block, BlockState, "reducing")
         reducing = load(builder, reducing_at, i32)
         reduces = builder.icmp_unsigned("!=", builder.and_(reducing, bit), zero)

@@ -8,11 +8,14 @@ program point. Lanes of a complete group go on; those at one program point go on
 from __future__ import annotations
 
 from emulator.native.compiled import accessors, inner, routine
-from emulator.native.layout import BARRIER_BIT, EXITED, LANES, MEETING_BIT, Warp, offset
+from emulator.native.layout import BARRIER_BIT, EXITED, LANES, MEETING_BIT, Context, Warp, offset
+from emulator.watch.sync import POINTS_DIFFER, check_members, complain
 
 read_u32, write_u32 = accessors("uint32")
+read_i64, _ = accessors("int64")
 
 PCS_AT = offset(Warp, "pcs")
+COMPLAINTS_AT = offset(Context, "complaints")
 MEMBERS_AT = offset(Warp, "members")
 HELD = MEETING_BIT | BARRIER_BIT
 
@@ -73,12 +76,16 @@ def let_go(warp: int, group: int) -> None:
             write_u32(warp + PCS_AT + 4 * lane, pc + apart)
 
 
-@routine("int64", *["int64"] * 5)
-def meet(context: int, warp: int, active: int, block: int, site: int) -> int:
+@routine("int64", *["int64"] * 6)
+def meet(context: int, warp: int, active: int, block: int, site: int, exchanges: int) -> int:
     """Lanes come to a meeting at ``block``; returns those that go on together now, or none.
 
     ``members`` of the active lanes holds their masks. All others of them wait, or run later.
+    ``exchanges``: they will read one another's values, so they should come to one instruction.
     """
+    watched = read_i64(context + COMPLAINTS_AT) != 0
+    if watched:
+        check_members(context, warp, active, site)
     for lane in range(LANES):
         if active >> lane & 1:
             write_u32(warp + PCS_AT + 4 * lane, block | MEETING_BIT)
@@ -88,6 +95,13 @@ def meet(context: int, warp: int, active: int, block: int, site: int) -> int:
             group = group_of(warp, lane)
             if group != 0:
                 let_go(warp, group)
+                elsewhere = 0
+                for other in range(LANES):
+                    if group >> other & 1 and pc_of(warp, other) != pc_of(warp, lane):
+                        elsewhere |= 1 << other
+                if watched and exchanges and elsewhere:
+                    mask = members_of(warp, lane)
+                    complain(context, POINTS_DIFFER, site, warp, lane, mask, elsewhere)
                 if together == 0 and pc_of(warp, lane) == block:
                     together = group
     return together

@@ -7,10 +7,12 @@ from emulator.native.layout import (
     COUNTERS,
     GLOBAL,
     LOCAL,
+    MERGED,
     RACES,
     SHARED,
     UNINITIALISED,
     Context,
+    Site,
     offset,
 )
 from emulator.watch.checked import check_access
@@ -19,8 +21,10 @@ from emulator.watch.sectors import count_sectors
 from emulator.watch.wavefronts import count_wavefronts
 
 read_u32, _ = accessors("uint32")
+read_i64, _ = accessors("int64")
 
 OBSERVE_AT = offset(Context, "observe")
+COUNTED_AT = offset(Site, "counted_bytes")
 
 
 @routine("void", *["int64"] * 7)
@@ -29,12 +33,14 @@ def observe_access(
 ) -> None:
     """One access of a warp, checked and about to happen. ``space`` is a kind of region."""
     watching = read_u32(context + OBSERVE_AT)
-    if watching & COUNTERS:
+    counted = read_i64(site + COUNTED_AT)  # set where machine code was reconciled with PTX
+    if watching & COUNTERS and counted != MERGED:
+        width = counted if counted else nbytes
         if space == SHARED:
-            count_wavefronts(warp, site, mask, nbytes, base)
+            count_wavefronts(warp, site, mask, width, base)
         elif space == LOCAL:
-            count_local(context, warp, site, mask, nbytes, base)
+            count_local(context, warp, site, mask, width, base)
         elif space == GLOBAL:
-            count_sectors(warp, site, mask, nbytes)
+            count_sectors(warp, site, mask, width)
     if watching & (RACES | UNINITIALISED):
         check_access(context, warp, site, mask, nbytes, space, base)

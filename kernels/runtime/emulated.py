@@ -163,6 +163,7 @@ class EmulatedDevice:
             self.memory,
             shared_bytes=shared_bytes,
             counters=counters,
+            machine_code=function.machine_code if counters else None,
             checks=checks,
             arch=self.arch,
             registers=resources.registers if resources else None,

@@ -10,6 +10,7 @@ from pathlib import Path
 import emulator
 from emulator.cubin import Resources, kernel_resources
 from emulator.nvrtc import Recipe
+from emulator.sass import MachineCode, machine_code
 from emulator.signature import Parameter, parameters_of, plain_name
 from kernels.runtime.errors import CompileError, UnknownKernel
 
@@ -112,6 +113,11 @@ class KernelFunction:
     def code(self) -> emulator.Kernel:
         """The kernel as the software GPU has it."""
         return self.program.module[self.name]
+
+    @functools.cached_property
+    def machine_code(self) -> MachineCode | None:
+        """What ptxas made of it, from any cubin there is; None without ``nvdisasm``."""
+        return machine_code(next(iter(self.program.cubins.values()), b""), self.name)
 
     @property
     def static_shared_bytes(self) -> int:

@@ -218,8 +218,8 @@ def test_a_fault_ends_a_run_with_the_line(command):
 
 
 def test_a_kernel_that_never_ends_is_stopped(command):
-    Path("spin.cu").write_text("__global__ void spin(volatile int* y) { while (!*y); }")
-    done = command("run", "spin.cu", "--grid", 1, "--block", 1, "i32[1]=0", "--timeout", "0.2")
+    Path("spin.cu").write_text("__global__ void spin(volatile int* y) { while (!*y) y[1]++; }")
+    done = command("run", "spin.cu", "--grid", 1, "--block", 1, "i32[2]=0", "--timeout", "0.2")
     assert done.status == 1
     assert "stopped after 0.2 s" in done.err
     assert "spin.cu:1" in done.err
