@@ -11,6 +11,7 @@ lanes meet again when a call returns.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from dataclasses import dataclass, field
 
@@ -130,9 +131,9 @@ def _split(function: Function) -> list[Block]:
             met = None
         if isinstance(met, Register) and met.name in written_registers(instruction):
             met = None
-    bounds = sorted(s for s in starts if s < len(instructions))
+    bounds = [*sorted(s for s in starts if s < len(instructions)), len(instructions)]
     blocks = []
-    for first, end in zip(bounds, [*bounds[1:], len(instructions)], strict=True):
+    for first, end in itertools.pairwise(bounds):
         if first in meetings:
             meeting = Block(function, first, [], meets=instructions[first])
             meeting.members = meetings[first]
@@ -198,7 +199,7 @@ def _ends(blocks: list[Block]) -> bool:
 
 
 def _label(function: Function, branch: Instruction) -> int:
-    target = branch.operands[0]
+    target = branch.operands[0] if branch.operands else None
     if not isinstance(target, Symbol) or target.name not in function.labels:
         raise PtxError(f"PTX line {branch.ptx_line}: no such label in: {branch.text}")
     return function.labels[target.name]

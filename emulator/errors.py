@@ -42,3 +42,4 @@ class DeviceFault(EmulatorError):
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
         self.finding = finding
+        self.before: tuple[Finding, ...] = ()  # what checks had found by then

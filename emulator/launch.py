@@ -12,7 +12,7 @@ from emulator.arch import H100, Arch
 from emulator.checks import OBSERVE, Watch, checks_named
 from emulator.copying import copies_mode, end_copies
 from emulator.counting import collect
-from emulator.errors import LaunchError
+from emulator.errors import DeviceFault, LaunchError
 from emulator.memory import Allocation, DeviceMemory
 from emulator.model import modelled_time
 from emulator.module import Kernel
@@ -39,6 +39,7 @@ OPERATIONS = {"st": STORE, "stmatrix": STORE, "atom": ATOMIC, "red": REDUCTION,
               "mbarrier": ATOMIC}  # fmt: skip
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_BLOCK = (1024, 1024, 64)
+MAX_LOCAL_BYTES = 512 << 10  # of a thread
 
 
 def launch(
@@ -105,8 +106,12 @@ def launch(
     temporary: list[Allocation] = []
     try:
         run_ = Runner(run, params, counters, registers, temporary, seed)
-        with run_.host_calls.catching():
-            run_.run(timeout_s, progress)
+        try:
+            with run_.host_calls.catching():
+                run_.run(timeout_s, progress)
+        except DeviceFault as fault:
+            fault.before = run.watch.finish() if run.watch else ()
+            raise
         found = run.watch.finish() if run.watch else ()
         found += sync_findings(run, complaints)
         if not counters:
@@ -116,6 +121,8 @@ def launch(
         if note is not None:
             report = replace(report, notes=(*report.notes, note))
         return modelled_time(report, run, registers)
+    except MemoryError as error:
+        raise LaunchError(f"{kernel.name}: {error or 'no memory left'}") from None
     finally:
         end_copies(run)
         for allocation in temporary:
@@ -159,6 +166,11 @@ def check_launch(
             f"{kernel.name}: {total:,} bytes of shared memory ({kernel.static_shared_bytes:,} "
             f"static, {shared_bytes:,} dynamic); {arch.name} allows {arch.max_shared_per_block:,} "
             "a block"
+        )
+    if kernel.local_bytes > MAX_LOCAL_BYTES:
+        raise LaunchError(
+            f"{kernel.name}: a thread needs {kernel.local_bytes:,} bytes of local memory; a GPU "
+            f"has {MAX_LOCAL_BYTES:,}"
         )
     if len(params) != kernel.parameter_bytes:
         raise LaunchError(

@@ -137,6 +137,16 @@ class DeviceMemory:
         """A copy of the table of live allocations: rows of first, end, 0, whether writable."""
         return self._table[: len(self._live)].copy()
 
+    def clear(self, allocation: Allocation) -> None:
+        """Make all its bytes zero, which takes no RAM."""
+        first, last = allocation.address - self.base, allocation.end - self.base
+        low = min(-(-first // PAGE) * PAGE, last)
+        high = max(last // PAGE * PAGE, low)
+        if high > low:
+            self._arena.madvise(mmap.MADV_DONTNEED, low, high - low)
+        self._bytes[first:low] = 0
+        self._bytes[high:last] = 0
+
     def _find(self, nbytes: int, align: int) -> int:
         """Next fit: memory is used again as late as possible, so stale pointers are noticed."""
         limit = self.base + self.capacity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
 import struct
 import weakref
 from collections.abc import Mapping
@@ -21,6 +22,10 @@ from emulator.memory import Allocation, DeviceMemory
 from emulator.native import jit
 from emulator.ptx import Function, Instruction, PtxModule, Symbol, Variable, parse
 from emulator.ptx.syntax import TYPE_BITS
+from emulator.ptx.tokens import shortened
+
+FLOAT_FORMATS = {2: "<e", 4: "<f", 8: "<d"}  # by bytes
+MAX_CONSTANT_BYTES = 10 * 65536  # banks of constant memory
 
 
 class UnknownKernel(EmulatorError, KeyError):
@@ -93,6 +98,11 @@ class Module:
         loaded = self._variables.get(memory)
         if loaded is None:
             loaded = {}
+            constant = sum(v.nbytes for v in self.global_variables if v.space == "const")
+            if constant > MAX_CONSTANT_BYTES:
+                raise PtxError(
+                    f"{constant:,} bytes of constant memory; a GPU has {MAX_CONSTANT_BYTES:,}"
+                )
             for variable in self.global_variables:
                 loaded[variable.name] = memory.allocate(
                     max(variable.nbytes, 1), variable.name, max(variable.align, 16),
@@ -119,8 +129,8 @@ class Module:
 def _initialise(
     variable: Variable, loaded: dict[str, Allocation], functions: Mapping[str, int]
 ) -> None:
-    view = loaded[variable.name].view()
-    view[:] = 0
+    allocation = loaded[variable.name]
+    allocation.memory.clear(allocation)
     if variable.initial is None:
         return
     width = max(TYPE_BITS[variable.type] // 8, 1)
@@ -134,12 +144,21 @@ def _initialise(
             else:
                 raise PtxError(f"variable {variable.name!r} points at unknown {value.name!r}")
         if isinstance(value, float):
-            packed += struct.pack({2: "<e", 4: "<f", 8: "<d"}[width], value)
+            packed += _float_bytes(variable, width, value)
         else:
             packed += (value & ((1 << 8 * width) - 1)).to_bytes(width, "little")
     if len(packed) > variable.nbytes:
         raise PtxError(f"variable {variable.name!r} has more initial values than elements")
-    view[: len(packed)] = memoryview(packed)
+    allocation.view()[: len(packed)] = memoryview(packed)
+
+
+def _float_bytes(variable: Variable, width: int, value: float) -> bytes:
+    if width not in FLOAT_FORMATS or variable.type[0] in "us":
+        raise PtxError(f"variable {variable.name!r} of {variable.type} starts as {value}")
+    try:
+        return struct.pack(FLOAT_FORMATS[width], value)
+    except OverflowError:  # beyond the type's range
+        return struct.pack(FLOAT_FORMATS[width], math.copysign(math.inf, value))
 
 
 class Kernel:
@@ -161,7 +180,12 @@ class Kernel:
 
     @functools.cached_property
     def graph(self) -> cfg.Graph:
-        return cfg.build(self.module.syntax, self.function)
+        try:
+            return cfg.build(self.module.syntax, self.function)
+        except RecursionError:
+            raise PtxError(
+                f"kernel {shortened(self.name)!r}: its calls or loops are nested too deeply"
+            ) from None
 
     @functools.cached_property
     def functions(self) -> tuple[Function, ...]:

@@ -142,6 +142,8 @@ def _bytes(
         allocation = memory.allocate(nbytes, name)
         if host is not None:
             allocation.view()[:] = host.reshape(-1).view(np.uint8)
+        else:
+            allocation.begin_unwritten()
         before = allocation.view().copy()
     except MemoryError as error:
         raise UsageError(f"argument {argument.text!r}: {error}") from None

@@ -58,7 +58,7 @@ def check(options: argparse.Namespace) -> int:
         if options.show:
             _show_arrays(session, options)
     arrays.save(session.arrays, options.save)
-    return FOUND if session.findings else FINE
+    return FOUND if session.errors else FINE
 
 
 def _profile_text(session: Session) -> str:

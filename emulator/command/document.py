@@ -75,6 +75,19 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "address": finding.address,
         "bytes": finding.nbytes,
         "message": finding.message,
+        "count": finding.count,
+        "severity": finding.severity,
+        "sides": [
+            {
+                "kind": side.kind,
+                "file": side.file,
+                "line": side.line,
+                "text": side.source_text,
+                "block": list(side.block),
+                "thread": list(side.thread),
+            }
+            for side in finding.sides
+        ],
     }
 
 

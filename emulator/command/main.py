@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import NoReturn
 
 from emulator.arch import A100, H100
+from emulator.checks import CHECKS
 from emulator.command.usage import UsageError
+from emulator.copying import MODES
 from emulator.errors import DeviceFault, EmulatorError, LaunchTimeout
 from emulator.report import Dim3
 
 FINE, FOUND, UNUSABLE = 0, 1, 2
 PROGRAM = "python -m emulator"
 ARCHS = {"h100": H100, "a100": A100}
-TOOLS = ("memcheck",)
 COMMANDS = {
     "run": "run a kernel and show what it changed",
     "profile": "count what a kernel does: tables as Nsight Compute's, and the annotated source",
@@ -32,7 +33,7 @@ examples:
   python -m emulator run scale.cu --grid 4 --block 256 'y=f32[1024]=arange' 2.0 1024
   python -m emulator profile transpose.cu --kernel tiled --grid 32,32 --block 32,8 \\
       'f32[1024,1024]=random' 'out:f32[1024,1024]' 1024 --html transpose.html
-  python -m emulator check reduce.ptx --grid 8 --block 128 in.npy 'out:f32[1]'
+  python -m emulator check reduce.ptx --grid 8 --block 128 --tool racecheck in.npy 'out:f32[1]'
 
 arguments of the kernel, in its order (name= in front is allowed, and then any order):
   i32=1024  f32=0.5  1024  0.5  null       a number; without a type, of the parameter's type
@@ -130,6 +131,14 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "--seed", type=_natural, default=0, metavar="N", help="of random inputs (default 0)"
     )
     launch.add_argument(
+        "--shuffle", type=_natural, metavar="N",
+        help="draw what hardware leaves open (when asynchronous copies arrive) from this seed",
+    )  # fmt: skip
+    launch.add_argument(
+        "--async", choices=MODES, default="late", dest="async_copies",
+        help="when asynchronous copies arrive: late (default) shows copies not waited for",
+    )  # fmt: skip
+    launch.add_argument(
         "--timeout", type=_seconds, metavar="SECONDS", help="stop the kernel after that long"
     )
 
@@ -161,8 +170,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
         output.add_argument("--html", type=Path, metavar="FILE", help="a page with the source")
     if command == "check":
         output.add_argument(
-            "--tool", type=_tools, default=TOOLS, metavar="NAME,...",
-            help=f"only these of {', '.join(TOOLS)}",
+            "--tool", type=_tools, default=CHECKS, metavar="NAME,...",
+            help=f"only these of {', '.join(CHECKS)}",
         )  # fmt: skip
     output.add_argument("--quiet", action="store_true", help="no progress")
     return parser
@@ -211,7 +220,7 @@ def _saving(text: str) -> tuple[str, Path]:
 
 def _tools(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(word.strip() for word in text.split(",")))
-    wrong = [name for name in names if name not in TOOLS]
+    wrong = [name for name in names if name not in CHECKS]
     if wrong:
-        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is none of {', '.join(TOOLS)}")
+        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is none of {', '.join(CHECKS)}")
     return names

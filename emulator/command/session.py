@@ -17,7 +17,7 @@ from emulator.command.progress import Progress
 from emulator.command.source import Loaded, choose, load, shown_name
 from emulator.command.usage import UsageError
 from emulator.command.values import Argument, parse_argument
-from emulator.errors import DeviceFault
+from emulator.errors import DeviceFault, EmulatorError
 from emulator.launch import check_launch, launch
 from emulator.memory import DeviceMemory
 from emulator.module import Kernel
@@ -45,9 +45,11 @@ class Session:
     params: bytes
     arrays: list[bind.DeviceArray]
     timeout_s: float | None
+    async_copies: str
+    shuffle: int | None
     report: Report | None = None
     seconds: float = 0.0
-    faults: list[Finding] = field(default_factory=list)  # what ended the launch
+    faults: list[Finding] = field(default_factory=list)  # of a launch that one ended: the last
 
     @property
     def name(self) -> str:
@@ -60,8 +62,17 @@ class Session:
     @property
     def findings(self) -> list[Finding]:
         """What checks saw, then what ended the launch."""
-        seen = list(self.report.findings) if self.report else []
-        return seen + [fault for fault in self.faults if fault not in seen]
+        seen = [self._readable(finding) for finding in self.report.findings] if self.report else []
+        return seen + self.faults
+
+    def _readable(self, finding: Finding) -> Finding:
+        """A finding that calls the kernel what its author calls it."""
+        return replace(finding, message=finding.message.replace(self.kernel.name, self.name))
+
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings that are more than remarks."""
+        return [finding for finding in self.findings if finding.severity == "error"]
 
     def run(
         self, *, counters: bool = False, checks: Sequence[str] = (), quiet: bool, json: bool
@@ -78,10 +89,14 @@ class Session:
                     registers=self.registers, timeout_s=self.timeout_s,
                     argument_names=tuple(p.name for p in self.parameters), progress=progress,
                     machine_code=machine_code(cubin, self.kernel.name) if counters else None,
+                    checks=tuple(checks),
+                    async_copies=self.async_copies, seed=self.shuffle,
                 )  # fmt: skip
         except DeviceFault as fault:
-            self.faults.append(fault.finding)
-            raise
+            self.faults = [self._readable(f) for f in (*fault.before, fault.finding)]
+            raise DeviceFault(self.faults[-1]) from None
+        except EmulatorError as error:
+            raise type(error)(str(error).replace(self.kernel.name, self.name)) from None
         finally:
             self.seconds = time.perf_counter() - started
 
@@ -108,7 +123,7 @@ def prepare(options: argparse.Namespace, command: str) -> Session:
     params, arrays = bind.place(kernel, parameters, pairs, memory, options.seed)
     return Session(
         options.file, loaded, kernel, parameters, grid, block, options.shared, arch, registers,
-        memory, params, arrays, options.timeout,
+        memory, params, arrays, options.timeout, options.async_copies, options.shuffle,
     )  # fmt: skip
 
 

@@ -56,9 +56,17 @@ def space_of(inst: Instruction) -> str:
     return "generic"
 
 
-def components(operand: Operand) -> tuple[Operand, ...]:
-    """The registers of a vector operand, or the one there is."""
-    return operand.items if isinstance(operand, Vector) else (operand,)
+def components(operand: Operand, inst: Instruction | None = None) -> tuple[Operand, ...]:
+    """The registers of a vector operand, or the one there is: as many as ``inst`` says.
+
+    Raises :class:`ValueError` when there are more or fewer.
+    """
+    items = operand.items if isinstance(operand, Vector) else (operand,)
+    if inst is not None:
+        count = next((int(m[1:]) for m in inst.modifiers if m in ("v2", "v4", "v8")), 1)
+        if len(items) != count:
+            raise ValueError(f"{count} registers are needed, {len(items)} are there")
+    return items
 
 
 @instruction("ld", "ldu")
@@ -68,7 +76,7 @@ def ld(lower: WarpLowering, inst: Instruction) -> None:
     if not isinstance(address, Address):
         raise NotLowered(inst.text)
     space = space_of(inst)
-    items = components(target)
+    items = components(target, inst)
     if space == "param" and _is_own_parameter(lower, address):
         _load_parameter(lower, inst, items, address)
         return
@@ -97,7 +105,7 @@ def st(lower: WarpLowering, inst: Instruction) -> None:
     if not isinstance(address, Address):
         raise NotLowered(inst.text)
     space = space_of(inst)
-    items = components(source)
+    items = components(source, inst)
     if space == "param":
         _store_call_parameter(lower, inst, address, items)
         return

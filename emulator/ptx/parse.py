@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from emulator.errors import PtxError
 from emulator.ptx.syntax import (
@@ -30,21 +29,16 @@ from emulator.ptx.syntax import (
     Variable,
     Vector,
 )
+from emulator.ptx.tokens import Token, shortened, tokens
 
 MAX_PTX_BYTES = 64 << 20
 MAX_ARRAY_BYTES = 1 << 31
 MAX_REGISTERS = 1 << 20
-
-_TOKEN = re.compile(
-    r"""(?P<space>[ \t\r\f\v]+|//[^\n]*|/\*.*?\*/)
-      | (?P<newline>\n)
-      | (?P<string>"[^"\n]*")
-      | (?P<word>[%$_.A-Za-z][\w$.%]*(?:::[\w$.]+)*(?:<\d+>)?)
-      | (?P<number>0[fF][0-9a-fA-F]{8}|0[dD][0-9a-fA-F]{16}|0[xX][0-9a-fA-F]+U?|0[bB][01]+U?
-                  |\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\d+U?)
-      | (?P<mark>[{}()\[\],;:@!+\-=|<>*/~&^?.])""",
-    re.VERBOSE | re.DOTALL,
-)
+MAX_PARAMETER_BYTES = 32764  # of a kernel, since PTX 8.1
+MAX_ALIGN = 1 << 16
+MAX_NESTING = 256
+MAX_DIGITS = 100
+NEWEST_MAJOR = 9
 
 _LINKAGE = {".visible", ".extern", ".weak", ".common"}
 _SPACES = {".global": "global", ".const": "const", ".shared": "shared", ".local": "local"}
@@ -52,13 +46,6 @@ _ENTRY_LIMITS = {
     ".maxntid", ".reqntid", ".minnctapersm", ".maxnreg", ".maxnctapersm", ".reqnctapercluster",
     ".explicitcluster", ".maxclusterrank", ".noreturn", ".blocksareclusters",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Token:
-    kind: str
-    text: str
-    line: int
 
 
 def parse(ptx: str) -> PtxModule:
@@ -73,28 +60,13 @@ def parse(ptx: str) -> PtxModule:
     return module
 
 
-def _tokens(text: str) -> Iterator[_Token]:
-    line, position = 1, 0
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            bad = text[position : position + 20].split("\n")[0]
-            raise PtxError(f"PTX line {line}: cannot read {bad!r}")
-        kind = match.lastgroup or ""
-        if kind in ("string", "word", "number", "mark"):
-            yield _Token(kind, match.group(), line)
-        elif kind == "newline":
-            yield _Token("newline", "\n", line)
-        line += match.group().count("\n")
-        position = match.end()
-
-
 class _Reader:
     """Recursive descent over one token list. ``.loc`` and its like end at a line's end."""
 
     def __init__(self, text: str) -> None:
-        self.lines = text.split("\n")
-        self.tokens = [t for t in _tokens(text) if t.kind != "newline"]
+        self.text = text
+        self.tokens = tokens(text)
+        self.last_line = text.count("\n") + 1
         self.position = 0
         self.location: Location | None = None
         self.scopes: list[dict[str, str]] = []
@@ -103,13 +75,13 @@ class _Reader:
 
     # --- tokens -------------------------------------------------------------------------------
 
-    def peek(self, ahead: int = 0) -> _Token:
+    def peek(self, ahead: int = 0) -> Token:
         at = self.position + ahead
         if at >= len(self.tokens):
-            return _Token("end", "end of the file", len(self.lines))
+            return Token("end", "end of the file", self.last_line, len(self.text))
         return self.tokens[at]
 
-    def take(self) -> _Token:
+    def take(self) -> Token:
         token = self.peek()
         if token.kind == "end":
             raise PtxError(f"PTX line {token.line}: the text ends in the middle of a statement")
@@ -122,17 +94,21 @@ class _Reader:
             return True
         return False
 
-    def expect(self, text: str) -> _Token:
+    def expect(self, text: str) -> Token:
         token = self.take()
         if token.text != text:
             raise self.error(token, f"expected {text!r}")
         return token
 
-    def error(self, token: _Token, what: str) -> PtxError:
-        source = self.lines[token.line - 1].strip() if token.line <= len(self.lines) else ""
-        return PtxError(f"PTX line {token.line}: {what}, found {token.text!r} in: {source}")
+    def error(self, token: Token, what: str) -> PtxError:
+        first = self.text.rfind("\n", 0, token.start) + 1
+        last = self.text.find("\n", token.start)
+        source = shortened(self.text[first : last if last >= 0 else None].strip())
+        return PtxError(
+            f"PTX line {token.line}: {what}, found {shortened(token.text)!r} in: {source}"
+        )
 
-    def skip_line(self) -> list[_Token]:
+    def skip_line(self) -> list[Token]:
         line = self.peek().line
         taken = []
         while self.peek().kind != "end" and self.peek().line == line:
@@ -150,17 +126,32 @@ class _Reader:
             token = self.take()
             depth += (token.text == "{") - (token.text == "}")
 
-    def integer(self) -> int:
+    def number(self) -> Immediate:
+        """The number that the next token is."""
         token = self.take()
-        sign = 1
-        if token.text == "-":
-            sign, token = -1, self.take()
+        if token.kind != "number":
+            raise self.error(token, "expected a number")
+        value = _number(token.text)
+        if value is None:
+            raise self.error(token, "expected a number of at most 64 bits")
+        return value
+
+    def integer(self) -> int:
+        sign = -1 if self.accept("-") else 1
+        token = self.peek()
         if token.kind != "number":
             raise self.error(token, "expected a whole number")
-        value = _number(token.text)
+        value = self.number()
         if not isinstance(value.value, int) or value.bits:
             raise self.error(token, "expected a whole number")
         return sign * value.value
+
+    def alignment(self) -> int:
+        token = self.peek()
+        align = self.integer()
+        if not 1 <= align <= MAX_ALIGN or align & (align - 1):
+            raise self.error(token, f"expected an alignment: a power of two up to {MAX_ALIGN}")
+        return align
 
     # --- module -------------------------------------------------------------------------------
 
@@ -171,10 +162,12 @@ class _Reader:
             if token.text == ".version":
                 self.take()
                 version = self.take()
-                if not re.fullmatch(r"\d+\.\d+", version.text):
+                if not re.fullmatch(r"\d{1,3}\.\d{1,3}", version.text):
                     raise self.error(version, "expected a version such as 8.0")
                 major, minor = version.text.split(".")
                 module.version = (int(major), int(minor))
+                if module.version[0] > NEWEST_MAJOR:
+                    raise self.error(version, f"this reader knows PTX up to {NEWEST_MAJOR}.x")
             elif token.text == ".target":
                 module.target = ", ".join(t.text for t in self.skip_line()[1:])
             elif token.text == ".address_size":
@@ -217,7 +210,7 @@ class _Reader:
 
     def file_directive(self, module: PtxModule) -> None:
         words = self.skip_line()
-        if len(words) < 3 or not words[1].text.isdecimal() or words[2].kind != "string":
+        if len(words) < 3 or not _is_small(words[1]) or words[2].kind != "string":
             raise self.error(words[0], 'expected .file NUMBER "NAME"')
         module.files[int(words[1].text)] = words[2].text.strip('"')
 
@@ -242,7 +235,7 @@ class _Reader:
         while self.peek().text.startswith("."):
             word = self.take()
             if word.text == ".align":
-                align = self.integer()
+                align = self.alignment()
             elif word.text[1:] in TYPE_BITS:
                 kind = word.text[1:]
             elif word.text == ".ptr":
@@ -282,11 +275,13 @@ class _Reader:
         initial = self.initializer() if self.accept("=") else None
         return Variable(name.text, space, kind, count, max(align, size), initial, external)
 
-    def initializer(self) -> tuple[int | float | Symbol, ...]:
+    def initializer(self, depth: int = 0) -> tuple[int | float | Symbol, ...]:
         if self.accept("{"):
+            if depth == MAX_NESTING:
+                raise self.error(self.peek(), "initial values are nested too deeply")
             values: list[int | float | Symbol] = []
             while not self.accept("}"):
-                values.extend(self.initializer())
+                values.extend(self.initializer(depth + 1))
                 self.accept(",")
             return tuple(values)
         token = self.peek()
@@ -299,7 +294,7 @@ class _Reader:
                 self.expect(")")
             return (Symbol(name, self.integer() if self.accept("+") else 0),)
         sign = -1 if self.accept("-") else 1
-        number = _number(self.take().text)
+        number = self.number()
         if number.bits == 32:
             return (sign * struct.unpack("<f", struct.pack("<I", int(number.value)))[0],)
         if number.bits == 64:
@@ -324,6 +319,9 @@ class _Reader:
             function.has_body = False
             module.functions.setdefault(name.text, function)
             return
+        known = module.functions.get(name.text)
+        if known is not None and known.has_body:
+            raise self.error(name, f"{shortened(name.text)!r} is defined twice")
         self.expect("{")
         self.location = None
         self.scopes = [{}]
@@ -355,7 +353,7 @@ class _Reader:
             while self.peek().text.startswith("."):
                 word = self.take()
                 if word.text == ".align":
-                    align = self.integer()
+                    align = self.alignment()
                 elif word.text == ".ptr":
                     self.pointer_attributes()
                 elif word.text[1:] in TYPE_BITS:
@@ -363,6 +361,8 @@ class _Reader:
             if not kind:
                 raise self.error(self.peek(), "expected a parameter's type")
             found.append(self.variable("param", kind, align, external=False))
+            if sum(p.nbytes for p in found) > MAX_PARAMETER_BYTES:
+                raise self.error(space, f"parameters take at most {MAX_PARAMETER_BYTES} bytes")
             self.accept(",")
         return tuple(found)
 
@@ -376,6 +376,8 @@ class _Reader:
                 if not self.scopes:
                     return
             elif token.text == "{":
+                if len(self.scopes) > MAX_NESTING:
+                    raise self.error(token, "scopes are nested too deeply")
                 self.take()
                 self.scopes.append({})
                 self.scope_count += 1
@@ -399,7 +401,7 @@ class _Reader:
             else:
                 function.instructions.append(self.instruction(function))
 
-    def label(self, function: Function, token: _Token) -> None:
+    def label(self, function: Function, token: Token) -> None:
         self.position += 2
         if self.peek().text in (".callprototype", ".calltargets"):
             return
@@ -408,6 +410,8 @@ class _Reader:
             function.tables[name] = self.branch_targets()
             return
         name = self.scopes[-1].get(token.text) or self.declare(token.text)
+        if name in function.labels:
+            raise self.error(token, "a label stands twice")
         function.labels[name] = len(function.instructions)
 
     def declare_labels(self) -> None:
@@ -442,13 +446,13 @@ class _Reader:
 
     def loc_directive(self) -> None:
         words = self.skip_line()
-        if len(words) < 3 or not (words[1].text.isdecimal() and words[2].text.isdecimal()):
+        if len(words) < 3 or not (_is_small(words[1]) and _is_small(words[2])):
             raise self.error(words[0], "expected .loc FILE LINE COLUMN")
         line = int(words[2].text)
         texts = [word.text for word in words]
         inlined_at = None
         if "inlined_at" in texts:
-            after = [int(t) for t in texts[texts.index("inlined_at") + 1 :] if t.isdecimal()]
+            after = [int(w.text) for w in words[texts.index("inlined_at") + 1 :] if _is_small(w)]
             if len(after) >= 2:
                 inlined_at = Location(after[0], after[1])
         if line:  # line 0 is code without a line of its own: it stays with its neighbour's
@@ -461,7 +465,7 @@ class _Reader:
             raise self.error(kind, "expected a register type")
         while True:
             name = self.take()
-            match = re.fullmatch(r"([%$_A-Za-z][\w$%]*)(?:<(\d+)>)?", name.text)
+            match = re.fullmatch(r"([%$_A-Za-z][\w$%]*)(?:<(\d{1,9})>)?", name.text)
             if match is None:
                 raise self.error(name, "expected a register's name")
             stem, count = match.group(1), match.group(2)
@@ -501,19 +505,20 @@ class _Reader:
                 break
         return Instruction(
             opcode, tuple(modifiers), tuple(operands), predicate,
-            start.line, self.location, self.text(start),
+            start.line, self.location, self.statement(start),
         )  # fmt: skip
 
-    def text(self, start: _Token) -> str:
-        end = self.tokens[self.position - 1].line
-        return " ".join(line.strip() for line in self.lines[start.line - 1 : end])
+    def statement(self, start: Token) -> str:
+        """The text from a token to the last one taken, for messages."""
+        end = self.tokens[self.position - 1]
+        return shortened(" ".join(self.text[start.start : end.start + len(end.text)].split()))
 
     def call(
         self,
         function: Function,
         predicate: Predicate | None,
         modifiers: tuple[str, ...],
-        start: _Token,
+        start: Token,
     ) -> Instruction:
         returns: list[str] = []
         if self.accept("("):
@@ -533,7 +538,7 @@ class _Reader:
         self.expect(";")
         return Instruction(
             "call", modifiers, (target,), predicate, start.line, self.location,
-            self.text(start), tuple(returns), tuple(arguments),
+            self.statement(start), tuple(returns), tuple(arguments),
         )  # fmt: skip
 
     def operand(self, function: Function) -> Operand:
@@ -548,6 +553,8 @@ class _Reader:
             self.take()
             items: list[Operand] = []
             while not self.accept("}"):
+                if self.peek().text == "{":
+                    raise self.error(self.peek(), "expected a register: vectors do not nest")
                 items.append(self.operand(function))
                 self.accept(",")
             return Vector(tuple(items))
@@ -564,10 +571,7 @@ class _Reader:
             return replace(register, negated=True)
         if token.text == "-" or token.kind == "number":
             sign = -1 if self.accept("-") else 1
-            number = self.take()
-            if number.kind != "number":
-                raise self.error(number, "expected a number")
-            value = _number(number.text)
+            value = self.number()
             return Immediate(sign * value.value, value.bits)
         if token.kind != "word":
             raise self.error(token, "expected an operand")
@@ -630,21 +634,25 @@ def _renamed(variable: Variable, name: str) -> Variable:
     )
 
 
-def _number(text: str) -> Immediate:
+def _number(text: str) -> Immediate | None:
+    """A literal's value; None for what is no number, or one of more than 64 bits."""
     lower = text.lower().rstrip("u") if not text.lower().startswith(("0f", "0d")) else text.lower()
+    if len(lower) > MAX_DIGITS:
+        return None
     try:
         if lower.startswith("0f"):
             return Immediate(int(lower[2:], 16), 32)
         if lower.startswith("0d"):
             return Immediate(int(lower[2:], 16), 64)
-        if lower.startswith("0x"):
-            return Immediate(int(lower, 16))
-        if lower.startswith("0b"):
-            return Immediate(int(lower, 2))
-        if any(c in lower for c in ".e"):
+        if not lower.startswith("0x") and any(c in lower for c in ".e"):
             return Immediate(float(lower))
-        if len(lower) > 1 and lower.startswith("0"):
-            return Immediate(int(lower, 8))
-        return Immediate(int(lower))
-    except ValueError as error:
-        raise PtxError(f"{text!r} is not a number") from error
+        base = 8 if re.fullmatch(r"0\d+", lower) else 0
+        value = int(lower, base)
+    except ValueError:
+        return None
+    return Immediate(value) if value < 1 << 64 else None
+
+
+def _is_small(token: Token) -> bool:
+    """A whole number that fits a line or file number."""
+    return token.text.isdecimal() and len(token.text) <= 9

@@ -176,7 +176,7 @@ def test_arguments_that_do_not_fit_are_refused_with_what_would(command, words, s
         (("run", "scale.cu", "--timeout", "-1"), "not a time in seconds"),
         (
             ("check", "scale.cu", "--tool", "leakcheck"),
-            "'leakcheck' is none of memcheck",
+            "'leakcheck' is none of memcheck, racecheck",
         ),
         (("run", "scale.cu"), "--grid 4 --block 256 'f32[1024]' 'f32[1024]=random' f32=1 i32=1"),
         (("run", "scale.cu", "--grid", 9), "--grid 9 --block 256"),
@@ -347,7 +347,7 @@ def test_json_follows_its_schema(transpose):
         assert (done.status, done.json["completed"], done.json["command"]) == (0, True, verb)
         assert [a["changed"] for a in done.json["arrays"]] == [0, 1024]
         assert bool(done.json["lines"]) is (verb == "profile")
-    done = scale(transpose, "f32[10]", "f32[1024]", 2, 1024, "--json", verb="check")
+    done = scale(transpose, "f32[10]", "f32[1024]=0", 2, 1024, "--json", verb="check")
     jsonschema.validate(done.json, schema)
     assert (done.status, done.json["completed"]) == (1, False)
     assert done.json["findings"][0]["kind"] == "out-of-bounds write"
@@ -366,7 +366,7 @@ def test_a_page_holds_everything_it_shows(transpose):
 
 
 def test_check_words_a_fault_as_compute_sanitizer_does(command):
-    done = scale(command, "f32[1000]", "f32[1024]", 2, 1024, verb="check")
+    done = scale(command, "f32[1000]", "f32[1024]=0", 2, 1024, verb="check")
     assert (done.status, done.err) == (1, "")
     lines = done.out.rstrip().split("\n")
     assert all(line.startswith("=========") for line in lines)
@@ -390,3 +390,41 @@ def test_a_long_run_says_how_far_it_is(monkeypatch):
         progress(250, 1000)
     assert "scale: 250 of 1,000 blocks, 25 %" in terminal.getvalue()
     assert terminal.getvalue().endswith(" \r")
+
+
+RACE = """\
+__global__ void sum(const float* x, float* out, int n) {
+  __shared__ float part[64];
+  part[threadIdx.x] = x[threadIdx.x];
+  if (threadIdx.x < 32) part[threadIdx.x] += part[threadIdx.x + 32];
+  if (threadIdx.x == 0) out[n] = part[0];
+}
+"""
+
+
+def test_check_finds_races_and_stale_memory_with_their_lines(command):
+    Path("race.cu").write_text(RACE)
+    words = ("check", "race.cu", "--grid", 1, "--block", 64)
+    done = command(*words, "f32[64]=1", "f32[1]", 0)
+    assert done.status == 1
+    assert "read-after-write hazard" in done.out or "write-after-read hazard" in done.out
+    assert "in kernel 'sum'" in done.out
+    assert "race.cu:4" in done.out
+    stale = command(*words, "--tool", "initcheck", "f32[64]", "f32[1]", 0)
+    assert "========= initcheck: sum(const float* x, float* out, int n)" in stale.out
+    assert "uninitialised read of global memory in kernel 'sum', block (0,0,0)" in stale.out
+    assert "hazard" not in stale.out
+    assert command(*words, "--tool", "memcheck", "f32[64]=1", "f32[1]", 0).status == 0
+    schema = json.loads((REPOSITORY / "emulator/command/document.schema.json").read_text())
+    found = command(*words, "f32[64]=1", "f32[1]", 0, "--json").json
+    jsonschema.validate(found, schema)
+    assert {side["line"] for f in found["findings"] for side in f["sides"]} <= {3, 4, 5}
+
+
+def test_a_fault_keeps_what_was_found_before_it(command):
+    Path("race.cu").write_text(RACE)
+    done = command("check", "race.cu", "--grid", 1, "--block", 64, "f32[64]=1", "f32[1]", 1)
+    assert done.status == 1
+    assert "uninitialised read of shared memory in kernel 'sum'" in done.out
+    assert "out-of-bounds write in kernel 'sum', race.cu:5" in done.out
+    assert "the kernel was stopped" in done.out
