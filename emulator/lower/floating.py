@@ -121,14 +121,47 @@ def mul(lower: WarpLowering, inst: Instruction) -> None:
     """``mul``."""
     kind_of(inst)
     a, b = (operand(lower, inst, i) for i in (1, 2))
-    finish(lower, inst, rounded(lower, inst, "mul", a, b))
+    value = rounded(lower, inst, "mul", a, b)
+    if inst.has("ftz"):
+        value = _flush_product(lower, value, a, b, None)
+    finish(lower, inst, value)
 
 
 def fma(lower: WarpLowering, inst: Instruction) -> None:
     """``fma`` and ``mad``: rounded once."""
     kind_of(inst)
     a, b, c = (operand(lower, inst, i) for i in (1, 2, 3))
-    finish(lower, inst, rounded(lower, inst, "fma", a, b, c))
+    value = rounded(lower, inst, "fma", a, b, c)
+    if inst.has("ftz"):
+        value = _flush_product(lower, value, a, b, c)
+    finish(lower, inst, value)
+
+
+def _flush_product(
+    lower: WarpLowering, value: ir.Value, a: ir.Value, b: ir.Value, c: ir.Value | None
+) -> ir.Value:
+    """Zero where ``a * b (+ c)`` of f32 was subnormal before it was rounded: hardware flushes then.
+
+    In f64 the product is exact, and what its sum with ``c`` lost to rounding can be had back.
+    """
+    builder = lower.builder
+    wide = vector("f64")
+    total = builder.fmul(builder.fpext(a, wide), builder.fpext(b, wide))
+    lost = everywhere(wide, 0.0)
+    if c is not None:
+        product, term = total, builder.fpext(c, wide)
+        total = builder.fadd(product, term)
+        back = builder.fsub(total, product)
+        lost = builder.fadd(
+            builder.fsub(product, builder.fsub(total, back)), builder.fsub(term, back)
+        )
+    smallest = everywhere(wide, 2.0**-126)
+    size = call(lower, "fabs", total)
+    towards_zero = builder.fcmp_ordered("<", builder.fmul(total, lost), everywhere(wide, 0.0))
+    on_edge = builder.and_(builder.fcmp_ordered("==", size, smallest), towards_zero)
+    below = builder.or_(builder.fcmp_ordered("<", size, smallest), on_edge)
+    zero = call(lower, "copysign", everywhere(value.type, 0.0), value)
+    return builder.select(below, zero, value)
 
 
 def div(lower: WarpLowering, inst: Instruction) -> None:
