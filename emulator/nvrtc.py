@@ -14,6 +14,7 @@ from typing import Any
 
 from emulator.cache import cached, digest
 from emulator.errors import CompileError
+from emulator.host_code import HEADERS
 
 STANDARD = ("-std=c++17", "-lineinfo", "-default-device")
 
@@ -77,7 +78,11 @@ def compile_cuda(
         everything.append(f"-I{folder}")
     everything += [f"-I{path}" for path in include_folders()]
     encoded = [option.encode() for option in everything]
-    program = _check(nvrtc.nvrtcCreateProgram(source.encode(), name.encode(), 0, [], []))
+    names = [header.encode() for header in HEADERS]
+    texts = [text.encode() for text in HEADERS.values()]
+    program = _check(
+        nvrtc.nvrtcCreateProgram(source.encode(), name.encode(), len(names), texts, names)
+    )
     try:
         for instance in instances:
             _check(nvrtc.nvrtcAddNameExpression(program, instance.encode()))
