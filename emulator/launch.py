@@ -16,6 +16,7 @@ from emulator.errors import DeviceFault, LaunchError
 from emulator.memory import Allocation, DeviceMemory
 from emulator.model import modelled_time
 from emulator.module import Kernel
+from emulator.native import jit
 from emulator.native.layout import (
     ATOMIC,
     COUNTERS,
@@ -101,7 +102,12 @@ def launch(
     if "initcheck" not in named:
         memory.unwatched += 1
     complaints = Complaints()
+    if counters:
+        jit.require("watch.observe")
+    if run.watch:
+        jit.require("watch.checked", "watch.clocks")
     if "synccheck" in named:
+        jit.require("watch.sync")
         run.context.complaints = ctypes.addressof(complaints)
     temporary: list[Allocation] = []
     try:

@@ -83,6 +83,7 @@ class Runner:
 
     def _shuffle(self, seed: int) -> np.random.Generator:
         """Shuffle everything that a program must not rely on, always the same for one seed."""
+        jit.require("units.turns")
         random = np.random.default_rng(seed)
         x, y, z = self.launch.grid
         total = x * y * z

@@ -27,6 +27,7 @@ from emulator.native.lanes import (
     words_type,
 )
 from emulator.native.layout import (
+    CACHES,
     COUNTERS,
     GLOBAL,
     LANES,
@@ -35,9 +36,11 @@ from emulator.native.layout import (
     MISALIGNED,
     OUT_OF_BOUNDS,
     PAIRED,
+    RACES,
     READ_ONLY,
     SHARED,
     SITE_BYTES,
+    UNINITIALISED,
     BlockState,
     Context,
     Region,
@@ -56,7 +59,11 @@ CHECK_SIZES = (1, 2, 4, 8, 16, 32)  # bytes a lane
 
 check_global_type = ir.FunctionType(i32, [pointer, pointer, i32, pointer, i32])
 check_window_type = ir.FunctionType(i32, [pointer, pointer, i32, pointer, i64, i32, i32])
-OBSERVE = "coalesce_observe_access"
+# What an access is shown to, and the bits of ``Context.observe`` that ask for it.
+WATCHERS = {
+    "coalesce_count_access": COUNTERS | CACHES,
+    "coalesce_check_access": RACES | UNINITIALISED,
+}
 observe_type = routine_type("void", *["int64"] * 7)
 
 
@@ -481,12 +488,15 @@ def _observe(
     base: ir.Value,
 ) -> None:
     """Show the access to what watches; ``base`` is what addresses in shared memory count from."""
-    watch = ir.Function(builder.module, observe_type, OBSERVE) if (
-        OBSERVE not in builder.module.globals
-    ) else builder.module.globals[OBSERVE]  # fmt: skip
     numbers = [builder.ptrtoint(p, i64) for p in (context, warp, site)]
     lanes = builder.zext(mask, i64)
-    builder.call(watch, [*numbers, lanes, ir.Constant(i64, nbytes), kind, base])
+    watching = load(builder, field(builder, context, Context, "observe"), i32)
+    for name, bits in WATCHERS.items():
+        known = builder.module.globals.get(name)
+        watcher = known or ir.Function(builder.module, observe_type, name)
+        asked = builder.and_(watching, ir.Constant(i32, bits))
+        with builder.if_then(builder.icmp_unsigned("!=", asked, ir.Constant(i32, 0))):
+            builder.call(watcher, [*numbers, lanes, ir.Constant(i64, nbytes), kind, base])
 
 
 def _define_check_window(module: ir.Module, nbytes: int) -> None:

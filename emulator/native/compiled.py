@@ -6,13 +6,16 @@ They see only numbers and addresses: :func:`peek` and :func:`poke` read and writ
 :func:`emulator.native.layout.offset` says where a field lies. All integers are ``int64`` unless
 narrowed on purpose: Numba makes a float of ``uint64`` with ``int64``.
 
-Numba is imported only to compile; a process that finds the code in the cache never sees it.
+Each routine is compiled when a kernel or a launch first needs it (:func:`emulator.native.jit.
+require`), so nobody waits for what they do not use. Numba is imported only to compile; a process
+that finds the code in the cache never sees it, so names and types are read from the source text.
 """
 
 from __future__ import annotations
 
+import ast
+import functools
 import importlib
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,6 +53,7 @@ FILES: tuple[str, ...] = (
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+PACKAGE = Path(__file__).parent.parent
 PREFIX = "coalesce_"
 LLVM_TYPES = {
     "void": ir.VoidType(), "int32": ir.IntType(32), "int64": ir.IntType(64),
@@ -163,44 +167,56 @@ def stack(nbytes: int) -> Any:
     return address
 
 
-def compiled_routines() -> tuple[bytes, tuple[str, ...]]:
-    """Object code of every routine, and their names."""
-    key = _key()
-    code = cached("code", key, _compile)
-    length = int.from_bytes(code[:8], "little")
-    return code[8 + length :], tuple(json.loads(code[8 : 8 + length]))
+@functools.cache
+def entries() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Every routine's file and types, by name."""
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for name in FILES:
+        text = (PACKAGE / f"{name.replace('.', '/')}.py").read_text()
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.FunctionDef):
+                for types in filter(None, map(_routine_types, node.decorator_list)):
+                    found[PREFIX + node.name] = (name, types)
+    return found
 
 
+def _routine_types(decorator: ast.expr) -> tuple[str, ...] | None:
+    """What stands in ``@routine(...)``; None for another decorator."""
+    if not (
+        isinstance(decorator, ast.Call)
+        and isinstance(decorator.func, ast.Name)
+        and decorator.func.id == routine.__name__
+    ):
+        return None
+    listed = ast.Expression(ast.Tuple(decorator.args, ast.Load()))
+    types: tuple[str, ...] = eval(compile(ast.fix_missing_locations(listed), "routine", "eval"), {})
+    return types
+
+
+def compiled_routine(name: str) -> bytes:
+    """A routine's object code, from the cache or from Numba."""
+    return cached("code", digest(_key().encode(), name.encode()), lambda: _compile(name))
+
+
+@functools.cache
 def _key() -> str:
     """Changes with the routines, the layout they read, Numba, LLVM and the processor."""
     from importlib.metadata import version
 
-    package = Path(__file__).parent.parent
     folders = sorted({name.split(".")[0] for name in FILES})
-    files = [path for folder in folders for path in sorted((package / folder).glob("*.py"))]
-    files += [Path(__file__), *(package / "native" / f"{name}.py" for name in ("layout", "heap"))]
+    files = [path for folder in folders for path in sorted((PACKAGE / folder).glob("*.py"))]
+    files += [Path(__file__), *(PACKAGE / "native" / f"{name}.py" for name in ("layout", "heap"))]
     parts = [path.read_bytes() for path in files]
     host = (version("numba"), llvmlite.__version__, llvm.get_host_cpu_name(),
             llvm.get_host_cpu_features().flatten(), sys.version_info[:2])  # fmt: skip
     return digest(b"numba routines", repr(host).encode(), *parts)
 
 
-def _compile() -> bytes:
-    for name in FILES:
-        importlib.import_module(f"emulator.{name}")
-    whole: llvm.ModuleRef | None = None
-    for entry in ROUTINES.values():
-        part = _module_of(entry)
-        if whole is None:
-            whole = part
-        else:
-            whole.link_in(part)
-    assert whole is not None
+def _compile(name: str) -> bytes:
     from emulator.native.jit import target_machine
 
-    names = json.dumps(sorted(ROUTINES)).encode()
-    code = bytes(target_machine().emit_object(whole))
-    return len(names).to_bytes(8, "little") + names + code
+    importlib.import_module(f"emulator.{entries()[name][0]}")
+    return bytes(target_machine().emit_object(_module_of(ROUTINES[name])))
 
 
 def _module_of(entry: Routine) -> llvm.ModuleRef:

@@ -22,7 +22,8 @@ from emulator.native.checks import (
     check_window_name,
     define_check_routines,
 )
-from emulator.native.compiled import compiled_routines
+from emulator.native.compiled import compiled_routine, entries
+from emulator.native.deferred import SLOTS, deferred_names, define_deferred_routines
 from emulator.native.moves import MOVES, WINDOW_LOAD, define_move_routines, has_permute, move_name
 from emulator.native.products import define_product_routines, product_names
 from emulator.native.rounding import define_rounding_routines, rounding_names
@@ -40,6 +41,7 @@ class Machine:
     jit: llvm.LLJIT
     target: llvm.TargetMachine
     routines: dict[str, int]  # name to address
+    slots: ctypes.Array[ctypes.c_uint64]  # addresses of deferred routines; 0: not loaded
     trackers: list[object] = field(default_factory=list)  # keep compiled code alive
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -51,18 +53,39 @@ def machine() -> Machine:
     llvm.initialize_native_asmprinter()
     target = target_machine()
     jit = llvm.create_lljit_compiler(target_machine())
-    python_code, python_names = compiled_routines()
-    names = [*routine_names(), *python_names]
+    names = [*routine_names(), *deferred_names()]
     key = code_key("routines")
     code = cached("code", key, lambda: compile_object(_routines_module(), target))
-    builder = llvm.JITLibraryBuilder().add_object_img(code).add_object_img(python_code)
-    builder.add_current_process()
+    builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+    builder.export_symbol(SLOTS)
     for name in names:
         builder.export_symbol(name)
     tracker = builder.link(jit, "coalesce_routines")
-    made = Machine(jit, target, {name: tracker[name] for name in names})
+    count = len(deferred_names())
+    slots = (ctypes.c_uint64 * count).from_address(tracker[SLOTS])
+    made = Machine(jit, target, {name: tracker[name] for name in names}, slots)
     made.trackers.append(tracker)
     return made
+
+
+def require(*files: str) -> None:
+    """Load the routines of files of :mod:`emulator.native.compiled`, compiling what is new."""
+    m = machine()
+    with m.lock:
+        for index, name in enumerate(deferred_names()):
+            if m.slots[index] or entries()[name][0] not in files:
+                continue
+            code = compiled_routine(name)
+            builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+            tracker = builder.export_symbol(name).link(m.jit, f"{name}_itself")
+            m.trackers.append(tracker)
+            m.slots[index] = tracker[name]
+
+
+def _units_called(code: bytes) -> set[str]:
+    """Files of hardware units whose routines object code names. Watchers come with a launch."""
+    called = {file for name, (file, _) in entries().items() if name.encode() + b"\0" in code}
+    return {file for file in called if file.startswith("units.")}
 
 
 def target_machine() -> llvm.TargetMachine:
@@ -104,6 +127,7 @@ def _routines_module() -> ir.Module:
     define_product_routines(module)
     define_row_routines(module)
     define_scheduler(module)
+    define_deferred_routines(module)
     return module
 
 
@@ -135,6 +159,7 @@ _library_numbers = itertools.count()
 def link_kernel(code: bytes, symbol: str) -> int:
     """Load a kernel's object code; the address of its function."""
     m = machine()
+    require(*_units_called(code))
     with m.lock:
         builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
         for name, address in m.routines.items():

@@ -142,7 +142,7 @@ def check_one_space(
         )
 
 
-@inner
+@routine("void", *["int64"] * 7)
 def check_access(
     context: int, warp: int, site: int, mask: int, nbytes: int, space: int, base: int
 ) -> None:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from emulator.native.compiled import accessors, routine
 from emulator.native.layout import (
-    COUNTERS,
     GLOBAL,
     LOCAL,
     MERGED,
-    RACES,
     SHARED,
-    UNINITIALISED,
     Context,
     Site,
     offset,
 )
-from emulator.watch.checked import check_access
 from emulator.watch.local import count_local
 from emulator.watch.sectors import count_sectors
 from emulator.watch.wavefronts import count_wavefronts
@@ -28,13 +24,12 @@ COUNTED_AT = offset(Site, "counted_bytes")
 
 
 @routine("void", *["int64"] * 7)
-def observe_access(
+def count_access(
     context: int, warp: int, site: int, mask: int, nbytes: int, space: int, base: int
 ) -> None:
     """One access of a warp, checked and about to happen. ``space`` is a kind of region."""
-    watching = read_u32(context + OBSERVE_AT)
     counted = read_i64(site + COUNTED_AT)  # set where machine code was reconciled with PTX
-    if watching & COUNTERS and counted != MERGED:
+    if counted != MERGED:
         width = counted if counted else nbytes
         if space == SHARED:
             count_wavefronts(warp, site, mask, width, base)
@@ -42,5 +37,3 @@ def observe_access(
             count_local(context, warp, site, mask, width, base)
         elif space == GLOBAL:
             count_sectors(warp, site, mask, width)
-    if watching & (RACES | UNINITIALISED):
-        check_access(context, warp, site, mask, nbytes, space, base)
