@@ -17,14 +17,13 @@ from emulator.lower.memory import (
     declare,
     effective_address,
     space_of,
-    transfer_at,
 )
 from emulator.lower.registry import NotLowered, instruction, one_of
 from emulator.lower.tensor import require_whole_warp
 from emulator.lower.types import integers
 from emulator.lower.warp import WarpLowering
 from emulator.native.layout import LANES, Warp, at, field, i16, i32, load
-from emulator.native.rows import LOAD_ROWS, row_type
+from emulator.native.rows import LOAD_ROWS, STORE_ROWS, row_type
 from emulator.ptx import Address, Instruction, Operand
 
 COUNTS = {"x1": 1, "x2": 2, "x4": 4}
@@ -76,8 +75,9 @@ def stmatrix(lower: WarpLowering, inst: Instruction) -> None:
             part = _rows_word(lower, value, word)
             where = at(lower.builder, data, word * REGISTER_BYTES + 4 * ROW_LANES * index)
             lower.builder.store(part, where, align=4 * ROW_LANES)
-    place = "shared" if space == "shared" else "global"
-    transfer_at(lower, inst, place, rows, 4, 4, "store", _lanes(count))
+    with access_at(lower, inst, space, rows, 4, 4, store=True, lanes=_lanes(count)):
+        routine = declare(lower.module, row_type, STORE_ROWS)
+        lower.builder.call(routine, [lower.warp, ir.Constant(i32, ROW_LANES * count)])
 
 
 def _rows_word(lower: WarpLowering, register: ir.Value, word: int) -> ir.Value:

@@ -9,6 +9,10 @@ on the way: they are free to, and their last bits differ from these.
 Inputs keep their subnormals; the low 13 bits of a tf32 are ignored; a NaN result is the one NaN
 that tensor cores write (0x7fffffff, or 0x7fff as f16).
 (PTX ISA, "Matrix multiply-accumulate operation using mma instruction".)
+
+``mma.sp`` multiplies only what a sparse A keeps: two of four elements of a row, one of two of tf32,
+two pairs of four of s4. What is not kept meets no element of B, not even an infinite one. The
+metadata's place in the warp follows the ISA's selectors and CUTLASS's reordering of metadata.
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ from emulator.native.products import (
     SUMS,
     gather_name,
     interleave,
+    multiply_kept_name,
+    multiply_kept_type,
     multiply_name,
     multiply_type,
     scatter_name,
@@ -37,7 +43,7 @@ from emulator.native.products import (
     unpack_type,
 )
 from emulator.native.vectors import everywhere, half, single
-from emulator.ptx import Instruction, Operand
+from emulator.ptx import Immediate, Instruction, Operand
 
 ELEMENT_BITS = {
     "f16": 16, "bf16": 16, "tf32": 32, "f64": 64, "e4m3": 8, "e5m2": 8,
@@ -55,13 +61,23 @@ SHAPES = {
     "s4": {(8, 32), (16, 32), (16, 64)},
     "b1": {(8, 128), (16, 128), (16, 256)},
 }
+SPARSE_SHAPES = {
+    "f16": {(16, 16), (16, 32)},
+    "bf16": {(16, 16), (16, 32)},
+    "tf32": {(16, 8), (16, 16)},
+    "e4m3": {(16, 64)},
+    "s8": {(16, 32), (16, 64)},
+    "s4": {(16, 64), (16, 128)},
+}
+SPARSE = {"sp", "sp::ordered_metadata"}
 ALIKE = {"e5m2": "e4m3", "u8": "s8", "u4": "s4"}  # types that may meet in one instruction
 SUMS_OF = {"f16": {"f16", "f32"}, "bf16": {"f32"}, "tf32": {"f32"}, "e4m3": {"f16", "f32"},
            "f64": {"f64"}, "s8": {"s32"}, "s4": {"s32"}, "b1": {"s32"}}  # fmt: skip
 
 # Where things lie in a kernel's room for matrices, in bytes.
 A_REGISTERS, B_REGISTERS, C_REGISTERS, D_REGISTERS = 0, 2048, 3072, 4096
-A_MATRIX, B_MATRIX, SUM_BLOCKS, ROOM_BYTES = 5120, 13312, 17408, 18432
+A_MATRIX, B_MATRIX, SUM_BLOCKS, KEPT_COLUMNS, METADATA = 5120, 13312, 17408, 18432, 26624
+ROOM_BYTES = 26752
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,7 @@ class Form:
     c: str
     saturates: bool = False
     bits: str = ""  # "xor" or "and", for b1
+    sparse: bool = False  # A's fragment holds half of its elements
 
     @property
     def width(self) -> int:
@@ -91,6 +108,11 @@ class Form:
     def halves(self) -> int:
         """Blocks in a column of A."""
         return self.m // 8
+
+    @property
+    def chunks_held(self) -> int:
+        """Blocks in a row of A's fragment."""
+        return self.chunks // 2 if self.sparse else self.chunks
 
     @property
     def work(self) -> str:
@@ -117,18 +139,21 @@ def _form(inst: Instruction) -> Form:
     m, n, k = shape_of(inst)
     kinds = element_types(inst)
     known = {"sync", "aligned", "row", "col", "satfinite", "xor", "and", "popc", f"m{m}n{n}k{k}"}
+    known |= SPARSE
     if len(kinds) != 4 or set(inst.modifiers) - known - set(kinds):
         raise NotLowered(inst.text)
     d, a, b, c = kinds
     family = ALIKE.get(a, a)
     layouts = [modifier for modifier in inst.modifiers if modifier in ("row", "col")]
-    fits = n == 8 and (m, k) in SHAPES.get(family, ()) and ALIKE.get(b, b) == family
+    sparse = bool(SPARSE & set(inst.modifiers))
+    shapes = SPARSE_SHAPES if sparse else SHAPES
+    fits = n == 8 and (m, k) in shapes.get(family, ()) and ALIKE.get(b, b) == family
     if not fits or {c, d} - SUMS_OF[family] or layouts != ["row", "col"]:
         raise NotLowered(inst.text)
     operation = next((o for o in ("xor", "and") if inst.has(o)), "")
     if bool(operation) != (a == "b1") or (inst.has("satfinite") and family not in ("s8", "s4")):
         raise NotLowered(inst.text)
-    return Form(m, k, d, a, b, c, inst.has("satfinite"), operation)
+    return Form(m, k, d, a, b, c, inst.has("satfinite"), operation, sparse)
 
 
 def require_whole_warp(lower: WarpLowering, inst: Instruction) -> None:
@@ -148,7 +173,11 @@ def mma(lower: WarpLowering, inst: Instruction) -> None:
         return
     form = _form(inst)
     require_whole_warp(lower, inst)
-    d, a, b, c = (components(operand) for operand in inst.operands)
+    d, a, b, c = (components(operand) for operand in inst.operands[:4])
+    if form.sparse:
+        find_kept(lower, form, inst)
+    elif len(inst.operands) != 4:
+        raise ValueError("operands of mma")
     results = multiply(lower, form, registers(lower, a, form.a), registers(lower, b, form.b),
                        registers(lower, c, form.c))  # fmt: skip
     for item, value in zip(d, results, strict=True):
@@ -168,7 +197,7 @@ def multiply(
     c: Sequence[ir.Value],
 ) -> list[ir.Value]:
     """The registers of D. Raises ``ValueError`` if there are too few or many of A, B or C."""
-    wanted = (form.halves * form.chunks, form.chunks, _sum_registers(form, form.c))
+    wanted = (form.halves * form.chunks_held, form.chunks, _sum_registers(form, form.c))
     if (len(a), len(b), len(c)) != wanted:
         raise ValueError(f"fragments of {len(a)}, {len(b)} and {len(c)} registers, not {wanted}")
     builder = lower.builder
@@ -181,7 +210,7 @@ def multiply(
     for values, start in ((a, A_REGISTERS), (b, B_REGISTERS), (c, C_REGISTERS)):
         put(lower, values, place(start))
     a_blocks, b_blocks = ir.Constant(i64, len(a)), ir.Constant(i64, len(b))
-    halves, chunks = ir.Constant(i64, form.halves), ir.Constant(i64, form.chunks)
+    halves = ir.Constant(i64, form.halves)
     unpack = declare(lower.module, unpack_type, unpack_name(form.a, turned=False))
     builder.call(unpack, [place(A_REGISTERS), place(A_MATRIX), a_blocks])
     turn = declare(lower.module, unpack_type, unpack_name(form.b, turned=True))
@@ -192,9 +221,14 @@ def multiply(
     else:
         gather = declare(lower.module, sums_type, gather_name(form.c))
         builder.call(gather, [place(C_REGISTERS), place(SUM_BLOCKS), halves])
-    product = declare(lower.module, multiply_type, multiply_name(form.bits or form.work))
-    builder.call(product, [place(A_MATRIX), place(B_MATRIX), place(SUM_BLOCKS), halves, chunks,
-                           ir.Constant(i64, form.width)])  # fmt: skip
+    sizes = [halves, ir.Constant(i64, form.chunks_held), ir.Constant(i64, form.width)]
+    matrices = [place(A_MATRIX), place(B_MATRIX), place(SUM_BLOCKS)]
+    if form.sparse:
+        product = declare(lower.module, multiply_kept_type, multiply_kept_name(form.work))
+        builder.call(product, [*matrices, *sizes, place(KEPT_COLUMNS)])
+    else:
+        product = declare(lower.module, multiply_type, multiply_name(form.bits or form.work))
+        builder.call(product, [*matrices, *sizes])
     scatter = declare(lower.module, sums_type, scatter_name(form.d))
     builder.call(scatter, [place(D_REGISTERS), place(SUM_BLOCKS), halves])
     count = _sum_registers(form, form.d)
@@ -203,6 +237,33 @@ def multiply(
         add = lower.intrinsic("llvm.sadd.sat.v32i32", integers(32), [integers(32)] * 2)
         results = [builder.call(add, [old, new]) for old, new in zip(c, results, strict=True)]
     return results
+
+
+kept_type = routine_type("void", *["int64"] * 6)
+
+
+def find_kept(lower: WarpLowering, form: Form, inst: Instruction) -> None:
+    """Put the columns of the elements that a sparse A keeps into the room for matrices."""
+    metadata, selector = inst.operands[4:6]
+    threads = _metadata_threads(form)
+    if not isinstance(selector, Immediate) or not 0 <= int(selector.value) < 4 // threads:
+        raise NotLowered(inst.text)
+    builder = lower.builder
+    value = lower.read(metadata, "b32")
+    lower.spill()
+    room = lower.room("matrices", ROOM_BYTES)
+    put(lower, [value], at(builder, room, METADATA))
+    base = builder.ptrtoint(room, i64)
+    numbers = (threads, int(selector.value), ELEMENT_BITS[form.a], form.k)
+    routine = declare(lower.module, kept_type, "coalesce_find_kept_columns")
+    places = [builder.add(base, ir.Constant(i64, start)) for start in (METADATA, KEPT_COLUMNS)]
+    builder.call(routine, [*places, *(ir.Constant(i64, number) for number in numbers)])
+
+
+def _metadata_threads(form: Form) -> int:
+    """Lanes of four whose metadata counts: four bits are for 4 columns, 2 of tf32 or 8 of s4."""
+    columns = {32: 2, 16: 4, 8: 4, 4: 8}[ELEMENT_BITS[form.a]]
+    return form.m * form.k // columns * 4 // 32 // 8
 
 
 def _sum_registers(form: Form, kind: str) -> int:

@@ -32,6 +32,9 @@ SUMS = ROWS * ROWS
 unpack_type = ir.FunctionType(ir.VoidType(), [pointer, pointer, i64])
 sums_type = ir.FunctionType(ir.VoidType(), [pointer, pointer, i64])
 multiply_type = ir.FunctionType(ir.VoidType(), [pointer, pointer, pointer, i64, i64, i64])
+multiply_kept_type = ir.FunctionType(
+    ir.VoidType(), [pointer, pointer, pointer, i64, i64, i64, pointer]
+)
 
 Unpack = Callable[[ir.IRBuilder, ir.Value], ir.Value]
 
@@ -302,11 +305,55 @@ def _define_multiply(module: ir.Module, kind: str) -> None:
     builder.ret_void()
 
 
+KEPT = ("f32", "s32")  # what mma.sp multiplies
+
+
+def multiply_kept_name(kind: str) -> str:
+    """Name of the routine that adds the products of a sparse A."""
+    return f"coalesce_multiply_kept_{kind}"
+
+
+def _define_multiply_kept(module: ir.Module, kind: str) -> None:
+    """``multiply(a, b, sums, halves, chunks, width, columns)``: A holds some of its elements.
+
+    ``columns``: an i64 each of them, row by row, says in which column of A it stands.
+    """
+    element, step = MULTIPLY[kind]
+    builder = routine(module, multiply_kept_type, multiply_kept_name(kind))
+    a, b, sums, halves, chunks, width, columns = builder.function.args
+    row_type = ir.VectorType(element, ROWS)
+    total = builder.alloca(row_type)
+    zero, four, eight = (ir.Constant(i64, number) for number in (0, 4, 8))
+    rows = builder.mul(halves, eight)
+    held = builder.mul(chunks, width)
+    with loop(builder, zero, rows) as row:
+        half_ = builder.lshr(row, ir.Constant(i64, 3))
+        in_block = builder.and_(row, ir.Constant(i64, 7))
+        mine = at(builder, sums, builder.mul(row, ir.Constant(i64, ROWS * 4)))
+        builder.store(load(builder, mine, row_type, 32), total)
+        with loop(builder, zero, chunks) as chunk:
+            block = builder.add(builder.mul(chunk, halves), half_)
+            line = builder.mul(builder.add(builder.mul(block, eight), in_block), width)
+            first = builder.add(builder.mul(row, held), builder.mul(chunk, width))
+            with loop(builder, zero, width) as place:
+                one = load(builder, at(builder, a, builder.mul(builder.add(line, place), four)),
+                           element, 4)  # fmt: skip
+                which = builder.mul(builder.add(first, place), eight)
+                column = load(builder, at(builder, columns, which), i64, 8)
+                others = at(builder, b, builder.mul(column, ir.Constant(i64, ROWS * 4)))
+                many = load(builder, others, row_type, 32)
+                added = step(builder, splat(builder, one, ROWS), many, builder.load(total))
+                builder.store(added, total)
+        builder.store(builder.load(total), mine, align=32)
+    builder.ret_void()
+
+
 def product_names() -> list[str]:
     """The symbol of every routine of this file."""
     kinds = (*UNPACK, *RAW)
     names = [unpack_name(kind, turned=turned) for kind in kinds for turned in (False, True)]
     names += [name(kind) for kind in SUM_TYPES for name in (gather_name, scatter_name)]
+    names += [multiply_kept_name(kind) for kind in KEPT]
     return [*names, *(multiply_name(kind) for kind in MULTIPLY)]
 
 
@@ -320,3 +367,5 @@ def define_product_routines(module: ir.Module) -> None:
         _define_scatter(module, kind)
     for kind in MULTIPLY:
         _define_multiply(module, kind)
+    for kind in KEPT:
+        _define_multiply_kept(module, kind)

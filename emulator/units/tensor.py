@@ -1,4 +1,4 @@
-"""Products of four-by-four quads of threads: ``mma.m8n8k4`` of halves."""
+"""What tensor cores do lane by lane: ``mma.m8n8k4`` of halves, and the metadata of ``mma.sp``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from emulator.native.compiled import accessors, inner, routine
 from emulator.native.layout import LANES
 
 read_f32, write_f32 = accessors("float32")
+read_i32, _ = accessors("int32")
+_, write_i64 = accessors("int64")
 
 QUADS = 4
 SIZE = 8  # rows of A, columns of B
@@ -72,3 +74,49 @@ def multiply_quad_pairs(
                 place = sum_index(row, column, d_packed) * LANES
                 lane = sum_lane(quad, row, column, d_packed)
                 write_f32(sums + (place + lane) * 4, total)
+
+
+@inner
+def row_metadata(metadata: int, threads: int, selector: int, bits: int, row: int) -> int:
+    """All of a row's metadata, column 0 lowest, from where the warp's lanes hold it.
+
+    Types of 16 bits and more: a lane has 16 bits of row g and 16 of row g + 8, the next lane of a
+    pair goes on in both rows. Narrower types: a lane has 32 bits of one row, even lanes of row g,
+    odd ones of row g + 8; lanes 2 and 3 go on in both.
+    """
+    group = 4 * (row % 8)
+    found: int = 0
+    if bits >= 16:
+        for thread in range(threads):
+            lane = group + selector * threads + thread
+            word = read_i32(metadata + 4 * lane) & 0xFFFFFFFF
+            found |= (word >> 16 * (row // 8) & 0xFFFF) << 16 * thread
+        return found
+    lane = group + selector * threads + row // 8
+    found |= read_i32(metadata + 4 * lane) & 0xFFFFFFFF
+    if threads == 4:
+        found |= (read_i32(metadata + 4 * (lane + 2)) & 0xFFFFFFFF) << 32
+    return found
+
+
+@routine("void", *["int64"] * 6)
+def find_kept_columns(
+    metadata: int, columns: int, threads: int, selector: int, bits: int, k: int
+) -> None:
+    """The column of each element that a sparse 16 x ``k`` matrix keeps, as i64 [16][k / 2].
+
+    ``metadata`` is a register over the warp; ``bits`` are of an element.
+    (PTX ISA, "Sparse matrix storage".)
+    """
+    for row in range(16):
+        found = row_metadata(metadata, threads, selector, bits, row)
+        for index in range(k // 2):
+            if bits == 32:  # one of two: 0b0100 or 0b1110
+                column = 2 * index + (found >> 4 * index + 1 & 1)
+            elif bits == 4:  # two pairs of four
+                which = found >> 4 * (index // 4) + 2 * (index % 4 // 2) & 3
+                column = 8 * (index // 4) + 2 * which + index % 2
+            else:  # two of four
+                which = found >> 4 * (index // 2) + 2 * (index % 2) & 3
+                column = 4 * (index // 2) + which
+            write_i64(columns + 8 * (row * (k // 2) + index), column)
