@@ -13,7 +13,6 @@ import pytest
 from benchmarks.access_cases import Case, cases
 from benchmarks.ncu_accesses import BY_NAME, Placed, program
 from benchmarks.origin import RESULTS
-from emulator import UnsupportedInstruction
 from kernels.runtime import open_device
 
 FILE = RESULTS / "access_counters_h100.json"
@@ -78,11 +77,7 @@ def test_counters_and_outputs_are_the_hardwares(device, kernels, record, launche
     differ = []
     for recorded in launches[kernel]:
         placed = Placed.on(device, Case(kernel, recorded["pattern"], recorded["seed"]))
-        try:
-            ours = placed.launch(device, kernels, "profile").counters
-        except UnsupportedInstruction:
-            assert "matrix" in kernel
-            return
+        ours = placed.launch(device, kernels, "profile").counters
         theirs = recorded["counters"]
         for counter in counters:
             mine, hardware = ours[counter], theirs.get(counter, 0)
@@ -91,6 +86,8 @@ def test_counters_and_outputs_are_the_hardwares(device, kernels, record, launche
             ) and "global" in counter  # fmt: skip
             if abs(mine - hardware) > (ATOMICS_TOGETHER if many else 0):
                 differ.append((recorded["pattern"], counter, mine, hardware))
-        if placed.digest(device) != recorded["output"]:
+        # rows of stmatrix hold lanes' own values: warps that write them together race
+        races = recorded["pattern"] == "all together" and BY_NAME[kernel].operation == "stmatrix"
+        if not races and placed.digest(device) != recorded["output"]:
             differ.append((recorded["pattern"], "output"))
     assert not differ, f"{len(differ)} differences: {differ[:5]}"
