@@ -17,7 +17,7 @@ from emulator import cfg
 from emulator.cfg import Block
 from emulator.errors import DeviceFault
 from emulator.faults import thread_of
-from emulator.native.layout import AVOID_BIT, BARRIER_BIT, EXITED, MEETING_BIT
+from emulator.native.layout import AVOID_BIT, BARRIER_BIT, EXITED, MEETING_BIT, SHUFFLED
 from emulator.ptx import Instruction
 from emulator.report import Dim3, Finding
 from emulator.running import Launch, Slot
@@ -64,7 +64,8 @@ class Stillness:
             self.whole.clear()
             return
         self.rounds += 1
-        shuffled = self.launch.context.random != 0
+        # then there is state that is not looked at here
+        shuffled = self.launch.context.random != 0 or self.launch.context.copies == SHUFFLED
         if may_start or shuffled or self.tells_time or self.rounds < PATIENT_ROUNDS:
             return
         if len(self.visits) > MOST_STATES:

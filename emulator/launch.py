@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from emulator.checks import OBSERVE, Watch, checks_named
 from emulator.copying import copies_mode, end_copies
 from emulator.counting import collect
 from emulator.errors import DeviceFault, LaunchError
+from emulator.lower.special import RESERVED_SHARED
 from emulator.memory import Allocation, DeviceMemory
 from emulator.model import modelled_time
 from emulator.module import Kernel
@@ -62,6 +64,8 @@ def launch(
     progress: Callable[[int, int], None] | None = None,
     checks: Collection[str] = (),
     machine_code: MachineCode | None = None,
+    cores: int | None = None,
+    cooperative: bool = False,
 ) -> Report:
     """Run ``kernel`` over ``grid`` x ``block`` threads and return what it cost.
 
@@ -77,6 +81,10 @@ def launch(
     "initcheck", "synccheck", or "all"; what they find is in the report's ``findings``.
     With a ``seed`` blocks start, and warps take turns, in an order that it shuffles, so that what
     depends on the order shows; the same seed gives the same run.
+    ``cores`` of the host (None: all that this process may use) share the blocks of a large grid
+    where the kernel's blocks cannot tell, and where no counters, checks or seed ask for one order.
+    ``cooperative`` launches have all blocks on the chip at once, so that they can wait for one
+    another: ``cooperative_groups::this_grid().sync()``.
     ``stack_bytes`` is what a thread's calls may take where functions call themselves or are called
     through pointers (cudaLimitStackSize).
     ``machine_code`` (see :mod:`emulator.sass`) has accesses counted as ptxas joined them; without
@@ -87,6 +95,8 @@ def launch(
     :class:`LaunchTimeout` after ``timeout_s`` seconds.
     """
     named = checks_named(checks)
+    if cores is not None and cores < 1:
+        raise LaunchError(f"{kernel.name}: cores is {cores}; it must be at least 1, or None")
     check_launch(kernel, grid, block, params, shared_bytes, arch, registers)
     run = _prepare(
         kernel, grid, block, params, memory, shared_bytes, counters, arch, argument_names,
@@ -111,12 +121,17 @@ def launch(
         run.context.complaints = ctypes.addressof(complaints)
     temporary: list[Allocation] = []
     try:
-        run_ = Runner(run, params, counters, registers, temporary, seed)
+        plain = not counters and not cooperative and seed is None and named == {"memcheck"}
+        run_ = Runner(
+            run, params, counters, registers, temporary, seed,
+            cores=(cores or len(os.sched_getaffinity(0))) if plain else 1, cooperative=cooperative,
+        )  # fmt: skip
         try:
             with run_.host_calls.catching():
                 run_.run(timeout_s, progress)
         except DeviceFault as fault:
-            fault.before = run.watch.finish() if run.watch else ()
+            seen = run.watch.finish() if run.watch else ()
+            fault.before = seen + sync_findings(run, complaints)
             raise
         found = run.watch.finish() if run.watch else ()
         found += sync_findings(run, complaints)
@@ -209,6 +224,8 @@ def _prepare(
     context.local_bytes = kernel.local_bytes + (stack if kernel.frame.stacks_locals else 0)
     context.stack_bytes = stack
     context.shared_bytes = kernel.static_shared_bytes + shared_bytes
+    if any("%reserved_smem" in inst.text for inst in kernel.instructions):
+        context.shared_bytes = -(-context.shared_bytes // 128) * 128 + RESERVED_SHARED
     context.dynamic_bytes = shared_bytes
     context.sm_count = arch.sm_count
     context.entry = kernel.graph.entries[kernel.name].number

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from emulator.cores import Crew, blocks_are_alone
 from emulator.deadlock import Stillness, raise_deadlock, where_threads_are
-from emulator.errors import LaunchTimeout
+from emulator.errors import LaunchError, LaunchTimeout
 from emulator.faults import raise_fault
 from emulator.hostcalls import HostCalls
 from emulator.memory import Allocation
@@ -29,12 +30,14 @@ from emulator.native.layout import (
     Warp,
 )
 from emulator.native.scheduler import BUDGET
-from emulator.running import Launch, Slot, resident_blocks
+from emulator.running import Launch, Slot, blocks_per_sm, resident_blocks
 
 CHUNK_SECONDS = 0.02  # how long native code runs before Python may look at the clock or at Ctrl-C
 PATIENCE = 64  # how often a block that does not seem to wait goes on before others start
 MOST_SHUFFLED = 1 << 24  # blocks; more than that start in order even with a seed
 ORDERLY_AFTER = 256  # rounds without an end, after which a seeded run is orderly: does it go round?
+WORTH_SECONDS = 0.01  # of work, on either side, for which several cores are worth their threads
+WORKSPACE_BYTES = 1024
 SITE_BOUNDS = slice(Site.low.offset // 8, Site.high.offset // 8 + 1)
 
 
@@ -49,6 +52,8 @@ class Runner:
         registers: int | None,
         temporary: list[Allocation],
         seed: int | None = None,
+        cores: int = 1,
+        cooperative: bool = False,
     ) -> None:
         self.launch = launch
         self.context = launch.context
@@ -75,11 +80,30 @@ class Runner:
         stack = self.context.stack_bytes * 32 * self.context.warps
         room = memory.capacity // 4 // max(stack, 1)
         self.max_resident = max(min(resident_blocks(launch, registers), room), 1)
+        self.cores = cores
+        if cooperative:
+            self._make_workspace(registers)
         self.host_calls = HostCalls(launch, self._refresh_regions, self._stop_when_late)
         self.context.host_call = self.host_calls.address
         machine = jit.machine()
         self.run_blocks = jit.RunBlocks(machine.routines["coalesce_run_blocks"])
         self.step_block = jit.StepBlock(machine.routines["coalesce_step_block"])
+
+    def _make_workspace(self, registers: int | None) -> None:
+        """What a grid's barrier needs (cooperative_groups/details/driver_abi.h): two words."""
+        x, y, z = self.launch.grid
+        if x * y * z > self.max_resident:
+            fit, limiter = blocks_per_sm(self.launch, registers)
+            arch = self.launch.arch
+            raise LaunchError(
+                f"{self.launch.kernel.name}: a cooperative launch needs its {x * y * z:,} blocks "
+                f"on the chip at once, and {self.max_resident:,} fit: {fit} on each of "
+                f"{arch.sm_count} SMs of {arch.name}, limited by {limiter}"
+            )
+        workspace = self._allocate(WORKSPACE_BYTES, "the grid's barrier", poison=False)
+        workspace.view()[:] = 0
+        workspace.view()[:4].view(np.uint32)[0] = WORKSPACE_BYTES
+        self.context.workspace = workspace.address
 
     def _shuffle(self, seed: int) -> np.random.Generator:
         """Shuffle everything that a program must not rely on, always the same for one seed."""
@@ -112,6 +136,9 @@ class Runner:
         idle: list[Slot] = []
         waiting: list[Slot] = []
         while following.value < total or waiting:
+            if not waiting and self._is_worth_cores(following.value, total):
+                self._run_on_cores(idle, following.value, total, progress)
+                return
             if following.value < total and len(waiting) < self.max_resident:
                 slot = idle.pop() if idle else self._new_slot()
                 self._refresh_regions()
@@ -140,6 +167,51 @@ class Runner:
                 progress(following.value - len(waiting), total)
             if following.value < total or waiting:
                 self._stop_when_late(waiting)
+
+    def _is_worth_cores(self, started: int, total: int) -> bool:
+        """Whether the blocks that are left, at the speed of those before, repay the threads."""
+        took = time.monotonic() - self.started
+        if self.cores < 2 or total - started < 2 or took < WORTH_SECONDS or not started:
+            return False
+        if took / started * (total - started) < WORTH_SECONDS:
+            return False
+        if not blocks_are_alone(self.launch.kernel):
+            self.cores = 1
+        return self.cores > 1
+
+    def _run_on_cores(
+        self,
+        slots: list[Slot],
+        started: int,
+        total: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        """Share the blocks that are left among the host's cores."""
+        while len(slots) < min(self.cores, total - started):
+            slots.append(self._new_slot())
+        self._refresh_regions()
+        crew = Crew(
+            self.launch, slots[: self.cores], started, total, self.run_blocks, self.step_block
+        )
+
+        def look(finished: int) -> None:
+            self.progress = f"{started + finished} of {total} blocks had finished"
+            if progress is not None:
+                progress(started + finished, total)
+            self._stop_when_late(slots)
+
+        crew.run(look)
+        failure = crew.first_failure()
+        if failure is not None:
+            if failure.error is not None:
+                raise failure.error
+            launch = failure.worker.launch
+            if failure.status == STUCK:
+                raise_deadlock(launch, launch.slots)
+            raise_fault(launch)
+        for worker in crew.workers:
+            self.launch.block_counts += worker.launch.block_counts
+            self.context.copies_forced += worker.launch.context.copies_forced
 
     def _step(self, slot: Slot) -> int:
         context = ctypes.addressof(self.context)

@@ -12,6 +12,7 @@ from emulator.native.lanes import splat
 from emulator.native.layout import LANES, BlockState, Context, Warp, field, i32, i64, load
 
 AXES = {"x": 0, "y": 1, "z": 2}
+RESERVED_SHARED = 1024  # bytes that the system keeps of a block's shared memory
 LANE_MASKS = {
     "%lanemask_eq": [1 << lane for lane in range(LANES)],
     "%lanemask_lt": [(1 << lane) - 1 for lane in range(LANES)],
@@ -44,6 +45,10 @@ def special_register(lower: WarpLowering, name: str) -> ir.Value:
         return ir.Constant(integers(32), [LANES] * LANES)
     if name in LANE_MASKS:
         return ir.Constant(integers(32), LANE_MASKS[name])
+    if stem.startswith("%envreg"):
+        return _environment(lower, stem)
+    if name.startswith("%reserved_smem_offset_"):
+        return _reserved(lower, name.removeprefix("%reserved_smem_offset_"))
     if name in ("%smid", "%nsmid", "%gridid"):
         return _placement(lower, name)
     if name in ("%dynamic_smem_size", "%total_smem_size"):
@@ -61,6 +66,32 @@ def special_register(lower: WarpLowering, name: str) -> ir.Value:
     ):
         return clock(lower, name)
     raise NotLowered(f"special register {name}")
+
+
+def _reserved(lower: WarpLowering, name: str) -> ir.Value:
+    """Shared memory that the system keeps for itself, here behind the kernel's own.
+
+    Cooperative groups use what starts at ``offset_1`` for tiles of several warps.
+    """
+    if name == "cap":
+        return ir.Constant(integers(32), [RESERVED_SHARED] * LANES)
+    back = {"begin": RESERVED_SHARED, "0": RESERVED_SHARED, "1": RESERVED_SHARED // 2, "end": 0}
+    if name not in back:
+        raise NotLowered(f"special register %reserved_smem_offset_{name}")
+    builder = lower.builder
+    total = load(builder, field(builder, lower.context, Context, "shared_bytes"), i64)
+    return splat(builder, builder.trunc(builder.sub(total, ir.Constant(i64, back[name])), i32))
+
+
+def _environment(lower: WarpLowering, name: str) -> ir.Value:
+    """What the driver tells kernels: cooperative groups read a grid's workspace from 1 and 2."""
+    builder = lower.builder
+    if name not in ("%envreg1", "%envreg2"):
+        return ir.Constant(integers(32), [0] * LANES)
+    workspace = load(builder, field(builder, lower.context, Context, "workspace"), i64)
+    if name == "%envreg1":
+        workspace = builder.lshr(workspace, ir.Constant(i64, 32))
+    return splat(builder, builder.trunc(workspace, i32))
 
 
 def _placement(lower: WarpLowering, name: str) -> ir.Value:
