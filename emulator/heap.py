@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 HEAP_BYTES = 8 << 20  # cudaLimitMallocHeapSize as it is unless set
 ALIGNMENT = 16
+GAP = 128  # bytes between two blocks: small, for a kernel may allocate thousands
 REMEMBERED = 4096  # freed blocks, for messages
 OVERHEAD = 16  # bytes a block costs besides its own, so that empty ones run out, too
 
@@ -33,12 +34,12 @@ class Heap:
         self.blocks: dict[int, Allocation] = {}
         self.freed: dict[int, Allocation] = {}  # by address, until that is handed out again
 
-    def malloc(self, nbytes: int, name: str) -> int:
+    def malloc(self, nbytes: int, name: str, align: int = ALIGNMENT) -> int:
         """Address of a new block, or 0 when the heap has no room for it."""
         cost = _cost(nbytes)
         if self.used + cost > self.limit:
             return 0
-        block = self.memory.allocate(nbytes, name, ALIGNMENT)
+        block = self.memory.allocate(nbytes, name, align, gap=GAP)
         self.used += cost
         self.blocks[block.address] = block
         self.freed.pop(block.address, None)

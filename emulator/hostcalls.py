@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from emulator.errors import DeviceFault
 from emulator.faults import fault_at
 from emulator.formats import format_c
-from emulator.heap import BadFree
+from emulator.heap import ALIGNMENT, BadFree
 from emulator.lower.calls import HOST_FUNCTIONS
 from emulator.ptx import Function, Instruction, Symbol
 from emulator.running import Launch
@@ -202,11 +202,27 @@ def assertfail(call: Call) -> None:
 
 def malloc(call: Call) -> None:
     """``void* malloc(size_t)``, and ``new``: null when the heap is full."""
+    for lane in call.lanes:
+        _allocate(call, lane, ALIGNMENT)
+
+
+def aligned_malloc(call: Call) -> None:
+    """``void* aligned_malloc(size_t bytes, size_t alignment)``, and ``new`` of aligned types."""
+    for lane in call.lanes:
+        align = call.argument(1, lane)
+        if align <= 0 or align & (align - 1):
+            raise call.fault(
+                lane, "bad alignment", f"malloc for multiples of {align}: no power of 2"
+            )
+        _allocate(call, lane, max(align, ALIGNMENT))
+
+
+def _allocate(call: Call, lane: int, align: int) -> None:
+    nbytes = call.argument(0, lane)
     source = call.launch.kernel.module.source_line(call.inst)
     where = f", {source.file.rpartition('/')[2]}:{source.line}" if source else ""
-    for lane in call.lanes:
-        nbytes = call.argument(0, lane)
-        call.give(lane, call.launch.memory.heap.malloc(nbytes, f"malloc({nbytes}){where}"))
+    name = f"malloc({nbytes}){where}"
+    call.give(lane, call.launch.memory.heap.malloc(nbytes, name, align))
 
 
 def free(call: Call) -> None:
@@ -223,6 +239,8 @@ FUNCTIONS: dict[str, Callable[[Call], None]] = {
     "vprintf": vprintf,
     "__assertfail": assertfail,
     "malloc": malloc,
+    "__cuda_syscall_aligned_malloc": aligned_malloc,
+    "__nv_aligned_device_malloc": aligned_malloc,
     "free": free,
 }
 assert FUNCTIONS.keys() == HOST_FUNCTIONS

@@ -27,13 +27,20 @@ class Allocation:
     """``nbytes`` of device memory at ``address``, named for messages."""
 
     def __init__(
-        self, memory: DeviceMemory, address: int, nbytes: int, name: str | None, writable: bool
+        self,
+        memory: DeviceMemory,
+        address: int,
+        nbytes: int,
+        name: str | None,
+        writable: bool,
+        gap: int = GAP,
     ) -> None:
         self.memory = memory
         self.address = address
         self.nbytes = nbytes
         self.name = name
         self.writable = writable
+        self.gap = gap
         self.freed = False
         # Bytes known to be written though they hold what fresh memory holds; None: all count.
         self.written: npt.NDArray[np.bool_] | None = None
@@ -104,20 +111,22 @@ class DeviceMemory:
         *,
         poison: bool = True,
         writable: bool = True,
+        gap: int = GAP,
     ) -> Allocation:
         """Reserve ``nbytes``, filled with 0xFF so that what is never written shows.
 
+        ``gap`` is how far it keeps from others; of two neighbours the one that wants more gets it.
         Raises :class:`MemoryError` when the arena is full.
         """
         if nbytes < 0:
             raise ValueError(f"cannot allocate {nbytes} bytes")
-        address = self._find(nbytes, align)
-        allocation = Allocation(self, address, nbytes, name, writable)
+        address = self._find(nbytes, align, gap)
+        allocation = Allocation(self, address, nbytes, name, writable, gap)
         at = bisect.bisect_left(self._starts, address)
         self._starts.insert(at, address)
         self._live.insert(at, allocation)
         self._enter(at, allocation)
-        self._next = address + nbytes + GAP
+        self._next = address + nbytes + gap
         self.version += 1
         if poison:
             try:
@@ -147,13 +156,13 @@ class DeviceMemory:
         self._bytes[first:low] = 0
         self._bytes[high:last] = 0
 
-    def _find(self, nbytes: int, align: int) -> int:
+    def _find(self, nbytes: int, align: int, gap: int) -> int:
         """Next fit: memory is used again as late as possible, so stale pointers are noticed."""
         limit = self.base + self.capacity
         for start in (self._next, self.base + GAP):
-            for low, high in self._holes(start, limit):
+            for low, high in self._holes(start, limit, gap):
                 address = -(-low // align) * align
-                if address + nbytes + GAP <= high:
+                if address + nbytes <= high:
                     return address
         used = sum(a.nbytes for a in self._live)
         raise MemoryError(
@@ -161,13 +170,16 @@ class DeviceMemory:
             f"{self.capacity:,} in use; free arrays or use smaller ones"
         )
 
-    def _holes(self, start: int, limit: int) -> Iterator[tuple[int, int]]:
+    def _holes(self, start: int, limit: int, gap: int) -> Iterator[tuple[int, int]]:
         at = bisect.bisect_right(self._starts, start) - 1
-        low = max(start, self._live[at].end + GAP) if at >= 0 else start
-        for allocation in self._live[at + 1 :]:
-            yield low, allocation.address
-            low = allocation.end + GAP
-        yield low, limit
+        before = self._live[at] if at >= 0 else None
+        low = start if before is None else max(start, before.end + max(before.gap, gap))
+        for index in range(at + 1, len(self._live)):
+            allocation = self._live[index]
+            apart = max(allocation.gap, gap)
+            yield low, allocation.address - apart
+            low = max(low, allocation.end + apart)
+        yield low, limit - GAP
 
     def free(self, allocation: Allocation) -> None:
         """Give memory back. A kernel that still uses it faults."""

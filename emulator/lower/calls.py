@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 lanes32 = ir.VectorType(i32, LANES)
 
 # Functions that a module declares but does not hold: :mod:`emulator.hostcalls` does them.
-HOST_FUNCTIONS = frozenset({"vprintf", "__assertfail", "malloc", "free"})
+HOST_FUNCTIONS = frozenset({
+    "vprintf", "__assertfail", "malloc", "free",
+    "__cuda_syscall_aligned_malloc", "__nv_aligned_device_malloc",
+})  # fmt: skip
 enter_type = routine_type("int32", *["int64"] * 6)
 leave_type = routine_type("void", *["int64"] * 4)
 host_call_type = ir.FunctionType(i32, [pointer, pointer, i64, i64])

@@ -41,6 +41,16 @@ extern "C" __global__ void greedy(int* failed, long long size) {
   failed[2] = a == nullptr;
   free(a);
 }
+struct alignas(256) Wide { double v[32]; };
+extern "C" __global__ void wide(double* sums, unsigned long long* low_bits) {
+  Wide* w = new Wide[threadIdx.x + 1];
+  for (int k = 0; k < 32; k++) w[threadIdx.x].v[k] = k;
+  double sum = 0;
+  for (int k = 0; k < 32; k++) sum += w[threadIdx.x].v[k];
+  sums[threadIdx.x] = sum;
+  low_bits[threadIdx.x] = (unsigned long long)w & 255;
+  delete[] w;
+}
 extern "C" __global__ void wrong(int* x, int what) {
   int* p = (int*)malloc(40);
   if (what == 0) { free(p); free(p); }
@@ -91,12 +101,12 @@ def test_a_larger_heap_can_be_asked_for():
 @pytest.mark.parametrize(
     ("what", "kind", "message"),
     [
-        (0, "double free", r"'malloc\(40\), kernel\.cu:35' at 0x\w+ was freed before"),
-        (1, "invalid free", r"8 bytes into 'malloc\(40\), kernel\.cu:35': not what malloc gave"),
+        (0, "double free", r"'malloc\(40\), kernel\.cu:45' at 0x\w+ was freed before"),
+        (1, "invalid free", r"8 bytes into 'malloc\(40\), kernel\.cu:45': not what malloc gave"),
         (2, "invalid free", "inside 'argument0', which did not come from malloc"),
         (3, "invalid free", "0x1230 is where nothing is allocated"),
         (4, "out-of-bounds write", r"just past the end of 'malloc"),
-        (5, "out-of-bounds read", r"inside 'malloc\(40\), kernel\.cu:35', which was freed\n"),
+        (5, "out-of-bounds read", r"inside 'malloc\(40\), kernel\.cu:45', which was freed\n"),
     ],
 )
 def test_misuse_is_named(what, kind, message):
@@ -104,8 +114,15 @@ def test_misuse_is_named(what, kind, message):
     with pytest.raises(DeviceFault) as caught:
         card.run(HEAP, "wrong", 1, 1, np.zeros(4, dtype=np.int32), np.int32(what))
     finding = caught.value.finding
-    assert (finding.kind, finding.line) == (kind, 36 + what)
+    assert (finding.kind, finding.line) == (kind, 46 + what)
     assert caught.match(message)
+
+
+def test_types_that_want_an_alignment_get_it(card):
+    sums, low_bits = np.zeros(32), np.ones(32, dtype=np.uint64)
+    card.run(HEAP, "wide", 1, 32, sums, low_bits)
+    assert sums.tolist() == [sum(range(32))] * 32
+    assert not low_bits.any()
 
 
 def test_a_new_block_is_filled_with_what_stands_out(card):
