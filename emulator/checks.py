@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import weakref
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from emulator.facts import MemoryInstructions
+from emulator.facts import LARGEST_GRANULE, MemoryInstructions
+from emulator.memory import DeviceMemory
 from emulator.native.layout import RACES, UNINITIALISED, BlockState
 from emulator.watch import shadow as layout
 from emulator.watch.shadow import CELL_BYTES, Checker, Found, Shadow
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 CHECKS = ("memcheck", "racecheck", "initcheck", "synccheck")
 OBSERVE = {"racecheck": RACES, "initcheck": UNINITIALISED}
 TABLE = 1 << 12
+LINE_CELLS = 32
+MOST_KEPT = 1 << 28  # bytes of RAM that cells may hold between launches
 HEAP_ROOM = 1 << 30  # of addresses behind the last array, for what a kernel allocates itself
 
 
@@ -40,6 +44,12 @@ def checks_named(checks: Collection[str] | str) -> frozenset[str]:
             'and "all" of them'
         )
     return frozenset(CHECKS) if "all" in names else frozenset(names | {"memcheck"})
+
+
+# Cells of the last launch in each memory, for the next.
+_cells: weakref.WeakKeyDictionary[DeviceMemory, ctypes.Array[ctypes.c_char]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 class Watch:
@@ -62,11 +72,15 @@ class Watch:
         checker.shared_shift = facts.granule_shift("shared")
         live = launch.memory.allocations
         arena_end = launch.memory.base + launch.memory.capacity
-        checker.low = live[0].address if live else launch.memory.base
+        lowest = live[0].address if live else launch.memory.base
+        checker.low = lowest & -LINE_CELLS * LARGEST_GRANULE  # where a line begins
         checker.high = min((live[-1].end if live else checker.low) + HEAP_ROOM, arena_end)
         span = checker.high - checker.low
         if self.races:
-            checker.cells = self._reserve((span >> checker.global_shift) * CELL_BYTES)
+            cells = (span >> checker.global_shift) + LINE_CELLS
+            checker.cells = self._reserve_cells(cells * CELL_BYTES)
+            checker.lines = self._reserve(cells // LINE_CELLS * CELL_BYTES)
+            facts.note_lane_shifts(checker.global_shift)
             self._reserve_releases()
         if self.unset:
             self._map_unset(span)
@@ -74,19 +88,20 @@ class Watch:
 
     def _reserve(self, nbytes: int) -> int:
         """Zeros that take RAM as they are used."""
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
-        try:
-            memory = mmap.mmap(-1, max(nbytes, mmap.PAGESIZE), flags=flags)
-        except (OSError, MemoryError) as error:
-            raise MemoryError(
-                f"the checkers need {nbytes:,} bytes of address space and could not reserve them; "
-                "raise the memory limit (ulimit -v), or free arrays"
-            ) from error
-        if nbytes > 1 << 22 and hasattr(mmap, "MADV_HUGEPAGE"):
-            memory.madvise(mmap.MADV_HUGEPAGE)
-        buffer = ctypes.c_char.from_buffer(memory)
+        buffer = _reserve(nbytes)
         self._held.append(buffer)
         return ctypes.addressof(buffer)
+
+    def _reserve_cells(self, nbytes: int) -> int:
+        """Cells for global memory, used again: their contents mean nothing before a line says so.
+
+        Touching fresh pages takes longer than all else that the checkers do.
+        """
+        kept = _cells.get(self.launch.memory)
+        if kept is None or ctypes.sizeof(kept) < nbytes:
+            kept = _cells[self.launch.memory] = _reserve(nbytes)
+        self._held.append(kept)
+        return ctypes.addressof(kept)
 
     def _reserve_releases(self) -> None:
         """What each block has released to others, if this kernel ever could."""
@@ -101,14 +116,15 @@ class Watch:
 
     def _map_unset(self, span: int) -> None:
         """Mark the bytes of arrays that nobody has written."""
-        fresh = [a for a in self.launch.memory.allocations if a.written is not None]
+        fresh = [a for a in self.launch.memory.allocations if a.fresh]
         if not fresh:
             return
         self.checker.unset = self._reserve(span)
         for allocation in fresh:
-            unwritten = allocation.unwritten()
-            state = layout.DOUBTFUL if allocation.doubtful else layout.UNSET
-            self._unset_of(allocation.address, allocation.nbytes)[unwritten] = state
+            states = self._unset_of(allocation.address, allocation.nbytes)
+            allocation.mark_unwritten(states.view(np.bool_))
+            if allocation.doubtful:
+                states *= layout.DOUBTFUL
 
     def _unset_of(self, address: int, nbytes: int) -> npt.NDArray[np.uint8]:
         start = self.checker.unset + address - self.checker.low
@@ -132,9 +148,23 @@ class Watch:
         """What was found, the most frequent first. Notes what the launch wrote."""
         from emulator.findings import findings
 
+        if self.checker.spreads * LINE_CELLS * CELL_BYTES > MOST_KEPT:
+            _cells.pop(self.launch.memory, None)
         if self.checker.unset:
             for allocation in self.launch.memory.allocations:
-                if allocation.written is not None:
-                    unset = self._unset_of(allocation.address, allocation.nbytes)
-                    allocation.note_written(unset == layout.SET)
+                if allocation.fresh:
+                    states = self._unset_of(allocation.address, allocation.nbytes)
+                    allocation.written = states == layout.SET
         return findings(self.launch, self.instructions, self.found, self.checker.missed)
+
+
+def _reserve(nbytes: int) -> ctypes.Array[ctypes.c_char]:
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
+    size = max(nbytes, mmap.PAGESIZE)
+    try:
+        return (ctypes.c_char * size).from_buffer(mmap.mmap(-1, size, flags=flags))
+    except (OSError, MemoryError) as error:
+        raise MemoryError(
+            f"the checkers need {nbytes:,} bytes of address space and could not reserve them; "
+            "raise the memory limit (ulimit -v), or free arrays"
+        ) from error

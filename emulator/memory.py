@@ -42,7 +42,8 @@ class Allocation:
         self.writable = writable
         self.gap = gap
         self.freed = False
-        # Bytes known to be written though they hold what fresh memory holds; None: all count.
+        self.fresh = False  # whether initcheck takes what still holds POISON for unwritten
+        # what it does not, all the same: bytes known to be written; None: none are
         self.written: npt.NDArray[np.bool_] | None = None
         self._unwatched = 0
 
@@ -58,7 +59,7 @@ class Allocation:
 
     def begin_unwritten(self) -> None:
         """Count as never written what holds 0xFF bytes from here on, for initcheck."""
-        self.written = np.zeros(self.nbytes, dtype=np.bool_)
+        self.fresh = True
         self._unwatched = self.memory.unwatched
 
     @property
@@ -66,16 +67,11 @@ class Allocation:
         """Whether a launch without initcheck may have written bytes that count as unwritten."""
         return self._unwatched != self.memory.unwatched
 
-    def unwritten(self) -> npt.NDArray[np.bool_]:
-        """Byte by byte, what nobody is known to have written."""
-        holds_poison: npt.NDArray[np.bool_] = self.view() == POISON
-        return holds_poison if self.written is None else holds_poison & ~self.written
-
-    def note_written(self, bytes_written: npt.NDArray[np.bool_]) -> None:
-        """A watched launch has ended and knows which bytes have been written."""
-        self.written = bytes_written
-        if not self.doubtful:
-            self._unwatched = self.memory.unwatched
+    def mark_unwritten(self, unwritten: npt.NDArray[np.bool_]) -> None:
+        """Say byte by byte what nobody is known to have written."""
+        np.equal(self.view(), POISON, out=unwritten)
+        if self.written is not None:
+            np.greater(unwritten, self.written, out=unwritten)
 
     def __repr__(self) -> str:
         return f"Allocation({self.name or 'unnamed'}, {self.address:#x}, {self.nbytes} bytes)"

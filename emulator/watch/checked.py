@@ -55,9 +55,11 @@ SHARED_AT = offset(BlockState, "shared")
 LOCAL_AT = offset(BlockState, "local")
 FACTS_AT = offset(Checker, "facts")
 FACTS_BYTES = size(Facts)
+FULL = (1 << LANES) - 1
 FLAGS_AT = offset(Facts, "flags")
 LOW_AT = offset(Checker, "low")
 HIGH_AT = offset(Checker, "high")
+LINES_AT = offset(Checker, "lines")
 GLOBAL_CELLS_AT = offset(Checker, "cells")
 GLOBAL_SHIFT_AT = offset(Checker, "global_shift")
 SHARED_SHIFT_AT = offset(Checker, "shared_shift")
@@ -96,6 +98,16 @@ def inside(warp: int, mask: int, low: int, high: int) -> int:
 
 
 @inner
+def is_dense(warp: int, nbytes: int) -> bool:
+    """Whether every lane's access begins where that of the lane before ends."""
+    first = read_i64(warp + ADDRESSES_AT)
+    away = 0
+    for lane in range(LANES):
+        away |= read_i64(warp + ADDRESSES_AT + 8 * lane) - first - nbytes * lane
+    return bool(away == 0)
+
+
+@inner
 def check_one_space(
     context: int,
     checker: int,
@@ -114,7 +126,7 @@ def check_one_space(
     reads, writes = flags & READS != 0, flags & WRITES != 0
     if flags & IS_COPY:
         reads, writes = space == GLOBAL, space == SHARED
-    unset = cells = shift = lane_bytes = 0
+    unset = lines = cells = shift = lane_bytes = 0
     if space == SHARED:
         cells = read_i64(shadow + CELLS_AT)
         shift = read_i64(checker + SHARED_SHIFT_AT)
@@ -128,18 +140,21 @@ def check_one_space(
     else:
         base = read_i64(checker + LOW_AT)
         mask = inside(warp, mask, base, read_i64(checker + HIGH_AT))
+        lines = read_i64(checker + LINES_AT)
         cells = read_i64(checker + GLOBAL_CELLS_AT)
         shift = read_i64(checker + GLOBAL_SHIFT_AT)
         unset = read_i64(checker + GLOBAL_UNSET_AT)
+    dense = mask == FULL and is_dense(warp, nbytes)
     if watching & UNINITIALISED and unset != 0:
         watch_uninitialised(
             checker, shadow, warp, facts, mask, nbytes, space, unset, base, lane_bytes,
-            reads, writes,
+            reads, writes, dense,
         )  # fmt: skip
     if watching & RACES and cells != 0:
         watch_races(
-            checker, state, shadow, warp, facts, mask, nbytes, space, cells, base, shift, writes
-        )
+            checker, state, shadow, warp, facts, mask, nbytes, space, lines, cells, base, shift,
+            writes, dense,
+        )  # fmt: skip
 
 
 @routine("void", *["int64"] * 7)

@@ -63,6 +63,7 @@ CLOCK_AT = offset(Shadow, "clock")
 USED_AT = offset(Shadow, "used")
 RELEASED_AT = offset(Shadow, "released")
 ROWS_AT = offset(Shadow, "rows")
+KNOWN_AT = 8 * KNOWN
 BARRIERS_AT = offset(Shadow, "barriers")
 LANES_AT = offset(Shadow, "lanes")
 LANE_ROW_BYTES = 8 * LANES

@@ -16,6 +16,7 @@ from emulator.native.compiled import accessors, inner
 from emulator.native.layout import LANES, SHARED, BlockState, Warp
 from emulator.watch.clocks import CLOCK_AT, INDEX_AT, TAG_AT, USED_AT, happened_before
 from emulator.watch.complaints import complain
+from emulator.watch.lines import CELLS_SHIFT, SPREAD, spread, watch_lines
 from emulator.watch.shadow import (
     BLOCK_SCOPE,
     BLOCK_SHIFT,
@@ -163,14 +164,17 @@ def watch_races(
     mask: int,
     nbytes: int,
     space: int,
+    lines: int,
     cells: int,
     origin: int,
     shift: int,
     writes: bool,
+    dense: bool,
 ) -> None:
     """Compare an access with what is stamped, then stamp it.
 
-    ``cells`` are those of memory from ``origin`` on, ``1 << shift`` bytes each.
+    ``cells`` are those of memory from ``origin`` on, ``1 << shift`` bytes each; ``lines`` stand for
+    32 of them at once, or are 0. ``dense``: all lanes, one after the other.
     """
     index = int(read_u32(warp + INDEX_AT))
     flags = read_i64(facts + FLAGS_AT)
@@ -183,6 +187,10 @@ def watch_races(
     common |= index << WARP_SHIFT
     granule = 1 << shift
     after_write = WRITE_WRITE if writes else WRITE_READ
+    first = read_i64(warp + ADDRESSES_AT) - origin
+    if dense and lines != 0 and not strong and first & (LANES * granule - 1) == 0:
+        line = lines + (first >> (shift + CELLS_SHIFT)) * CELL_BYTES
+        mask = watch_lines(checker, shadow, index, line, common, writes)
     slots = OTHER_READ_AT + 8 if writes else READ_AT
     for lane in range(LANES):
         if not mask >> lane & 1:
@@ -191,7 +199,12 @@ def watch_races(
         place = read_i64(warp + ADDRESSES_AT + 8 * lane) - origin
         said = 0
         for byte in range(0, nbytes, granule):
-            cell = cells + ((place + byte) >> shift) * CELL_BYTES
+            number = (place + byte) >> shift
+            cell = cells + number * CELL_BYTES
+            if lines != 0:
+                line = lines + (number >> CELLS_SHIFT) * CELL_BYTES
+                if read_i64(line + WRITE_AT) != SPREAD:
+                    spread(checker, line, cells + (number >> CELLS_SHIFT) * LANES * CELL_BYTES)
             for slot in range(WRITE_AT, slots, 8):
                 other = read_i64(cell + slot)
                 if other == 0 or (other ^ stamp) >> THREAD_SHIFT == 0 or other == said:

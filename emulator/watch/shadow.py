@@ -52,6 +52,7 @@ KEPT_RELEASES = 4
 # What a memory instruction is, as ``Facts.flags``.
 READS, WRITES, IS_ATOMIC, IS_STRONG, IS_VOLATILE, RELEASES, ACQUIRES = (1 << b for b in range(7))
 BLOCK_SCOPE, IS_FLOAT, HAS_DATA, IS_GENERIC, IS_COPY = (1 << b for b in range(7, 12))
+SHIFT_BIT = 16  # flags by number also hold, above, log2 of the cells that a lane accesses
 
 # Kinds of finding.
 WRITE_WRITE, READ_WRITE, WRITE_READ, UNINITIALISED_READ = range(1, 5)
@@ -99,13 +100,15 @@ class Checker(ctypes.Structure):
 
     _fields_ = [
         ("facts", i64),  # Facts by instruction index
-        ("by_number", i64),  # flags by number of memory instruction
+        ("by_number", i64),  # flags and shift by number of memory instruction
         ("found", i64),  # Found, a hash table of ``found_mask + 1``
         ("found_mask", i64),
         ("missed", i64),  # complaints for which the table had no room
         ("low", i64),  # global memory that has shadows
         ("high", i64),
-        ("cells", i64),  # of global memory
+        ("lines", i64),  # of global memory: stamps of 32 cells at once
+        ("cells", i64),
+        ("spreads", i64),  # lines whose cells are in use
         ("global_shift", i64),  # log2 of a granule's bytes
         ("shared_shift", i64),
         ("unset", i64),  # a byte for every byte of global memory; 0: everything is written

@@ -79,12 +79,20 @@ def watch_uninitialised(
     lane_bytes: int,
     reads: bool,
     writes: bool,
+    dense: bool,
 ) -> None:
     """Complain of reads before any write; note writes.
 
     ``unset`` maps memory from ``origin`` on, plus ``lane_bytes`` for each lane before.
     """
     flags = read_i64(facts + FLAGS_AT)
+    if dense and lane_bytes == 0:
+        place = unset + read_i64(warp + ADDRESSES_AT) - origin
+        if is_set(place, LANES * nbytes):
+            return
+        if not reads:
+            fill_bytes(place, LANES * nbytes, 0)
+            return
     for lane in range(LANES):
         if not mask >> lane & 1:
             continue

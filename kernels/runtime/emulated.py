@@ -26,7 +26,9 @@ class DeviceArray(np.ndarray[Any, np.dtype[Any]]):
         """Write, and let initcheck know: it takes 0xFF bytes of a fresh array for unwritten."""
         super().__setitem__(key, value)
         allocation = _memory().nearest(self.ctypes.data)
-        if allocation is not None and allocation.written is not None and self.size:
+        if allocation is not None and allocation.fresh and self.size:
+            if allocation.written is None:
+                allocation.written = np.zeros(allocation.nbytes, dtype=np.bool_)
             same = np.dtype(("V", self.dtype.itemsize))
             start = self.ctypes.data - allocation.address
             written = np.ndarray(self.shape, same, allocation.written, start, self.strides)
@@ -78,7 +80,7 @@ class EmulatedDevice:
         if host.size:
             allocation = self.memory.nearest(there.ctypes.data)
             assert allocation is not None
-            allocation.written = None  # all of it
+            allocation.fresh = False  # all of it is written
         return there
 
     def to_host(self, array: Any) -> npt.NDArray[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from emulator import Finding
@@ -9,7 +11,7 @@ from kernels.runtime import EmulatedDevice, cuda_program
 from tests.emulator.planted import Array, Case, Number
 
 
-def run(case: Case, checks: str | None = None) -> tuple[Finding, ...]:
+def run(case: Case, checks: Collection[str] | None = None) -> tuple[Finding, ...]:
     """Launch a case with its check (all, for those that have none) and return the findings."""
     device = EmulatedDevice(timeout_s=60)
     rng = np.random.default_rng(0)
