@@ -25,7 +25,7 @@ WAITS = {"bar", "barrier"}  # a block ends after them: the warp resumes at the n
 # Operations of lanes on one another, and which operand is the mask of lanes that take part. Lanes
 # meet in an empty block before them.
 TOGETHER = {"shfl": 4, "vote": 2, "match": 2, "redux": 2, "elect": 1, "bar": 0, "barrier": 0}
-WHOLE_WARP = {"mma", "wmma", "ldmatrix", "stmatrix"}  # all 32 lanes take part
+WHOLE_WARP = {"mma", "wmma", "ldmatrix", "stmatrix", "movmatrix"}  # all 32 lanes take part
 READS_ITS_FIRST = {"bar", "barrier", "nanosleep", "brx", "call", "red", "stackrestore"}
 MAYBE_SPINS = {"atom", "nanosleep", "red"}  # a loop that holds one may wait for another lane
 

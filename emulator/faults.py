@@ -156,6 +156,8 @@ def _lanes(lanes: list[int]) -> str:
 
 
 def _window(inst: Instruction) -> str:
+    if inst.opcode in ("ldmatrix", "stmatrix"):
+        return "shared"  # whatever it names
     for modifier in inst.modifiers:
         if modifier.split("::")[0] in ("shared", "local"):
             return modifier.split("::")[0]

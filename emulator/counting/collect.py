@@ -11,6 +11,7 @@ from collections import defaultdict
 from emulator.cfg import Block, read_registers
 from emulator.counting import metrics
 from emulator.counting.opcodes import work_of
+from emulator.lower.wmma import machine_accesses
 from emulator.native.layout import (
     ATOMIC_RULE,
     BYPASSING,
@@ -77,7 +78,8 @@ def report(launch: Launch) -> Report:
                 added |= memory_counts(direction, site)
                 name = metrics.instructions(direction, space_of(inst))
                 if name in metrics.METRICS:
-                    added[name] = float(warps)
+                    many = machine_accesses(inst)[1] if inst.opcode == "wmma" else 1
+                    added[name] = float(warps) * many
             expanded |= bool(warps) and work_of(inst).expands
             for name, amount in added.items():
                 lines[key][name] += amount
@@ -136,7 +138,7 @@ def direction_of(inst: Instruction, unread: set[int]) -> str:
     if direction == "ldgsts" and not any(isinstance(o, Address) for o in inst.operands):
         return ""  # groups, and waiting for them
     if inst.opcode == "wmma":
-        direction = "ld" if inst.has("load") else "st" if inst.has("store") else ""
+        direction, _ = machine_accesses(inst)
     return "red" if direction == "atom" and id(inst) in unread else direction
 
 

@@ -22,6 +22,7 @@ from emulator.lower.registry import NotLowered, instruction, one_of
 from emulator.lower.tensor import require_whole_warp
 from emulator.lower.types import integers
 from emulator.lower.warp import WarpLowering
+from emulator.native.lanes import splat
 from emulator.native.layout import LANES, Warp, at, field, i16, i32, load
 from emulator.native.rows import LOAD_ROWS, STORE_ROWS, row_type
 from emulator.ptx import Address, Instruction, Operand
@@ -52,8 +53,8 @@ def ldmatrix(lower: WarpLowering, inst: Instruction) -> None:
     space, count = _plan(inst, address, items)
     assert isinstance(address, Address)
     require_whole_warp(lower, inst)
-    rows = effective_address(lower, address, space)
-    for item, value in zip(items, load_matrices(lower, inst, space, rows, count), strict=True):
+    rows = _shared_offsets(lower, address, space)
+    for item, value in zip(items, load_matrices(lower, inst, "shared", rows, count), strict=True):
         lower.write(item, transposed(lower, value) if inst.has("trans") else value, inst)
 
 
@@ -68,14 +69,14 @@ def stmatrix(lower: WarpLowering, inst: Instruction) -> None:
     values = [lower.read(item, "b32") for item in items]
     if inst.has("trans"):
         values = [transposed(lower, value) for value in values]
-    rows = effective_address(lower, address, space)
+    rows = _shared_offsets(lower, address, space)
     data = field(lower.builder, lower.warp, Warp, "data")
     for word in range(4):  # of a row, which one lane stores
         for index, value in enumerate(values):
             part = _rows_word(lower, value, word)
             where = at(lower.builder, data, word * REGISTER_BYTES + 4 * ROW_LANES * index)
             lower.builder.store(part, where, align=4 * ROW_LANES)
-    with access_at(lower, inst, space, rows, 4, 4, store=True, lanes=_lanes(count)):
+    with access_at(lower, inst, "shared", rows, 4, 4, store=True, lanes=_lanes(count)):
         routine = declare(lower.module, row_type, STORE_ROWS)
         lower.builder.call(routine, [lower.warp, ir.Constant(i32, ROW_LANES * count)])
 
@@ -84,6 +85,15 @@ def _rows_word(lower: WarpLowering, register: ir.Value, word: int) -> ir.Value:
     """Word ``word`` of each of the eight rows that a register holds."""
     picks = ir.Constant(ir.VectorType(i32, ROW_LANES), [4 * row + word for row in range(ROW_LANES)])
     return lower.builder.shuffle_vector(register, ir.Constant(register.type, ir.Undefined), picks)
+
+
+def _shared_offsets(lower: WarpLowering, address: Address, space: str) -> ir.Value:
+    """Where the rows start in shared memory: generic addresses have to be there too."""
+    builder = lower.builder
+    values = effective_address(lower, address, space)
+    if space == "generic":
+        values = builder.sub(values, splat(builder, lower.shared_base()))
+    return values
 
 
 @instruction("movmatrix")

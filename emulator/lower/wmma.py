@@ -11,7 +11,8 @@ machine code for them shows: those of the ``mma`` instructions that a ``wmma`` b
 A fragment does not depend on the memory layout. f16 fragments of A and B are of 8 registers
 always: those that a shape does not need repeat the first ones. Accesses are those of the machine
 code too: 32 bits a lane where a register's elements lie side by side in memory, the two f32 of a
-row as 64 bits, ``ldmatrix`` for A and B of 8 and 16 bits in shared memory, bytes one by one.
+row as 64 bits, ``ldmatrix`` for A and B of 16 bits or less in shared memory, bytes that lie apart
+one by one (:func:`machine_accesses`).
 (PTX ISA, "Warp-level Matrix Instructions: wmma".)
 """
 
@@ -68,6 +69,11 @@ class Matrix:
     sums: bool = False  # two registers a tile, unless they are halves
 
     @property
+    def as_rows(self) -> bool:
+        """Whether shared memory gives it by ``ldmatrix``."""
+        return not self.sums and (self.bits == 16 or (self.bits < 16 and self.along))
+
+    @property
     def per(self) -> int:
         """Elements in a register."""
         return max(32 // self.bits, 1)
@@ -117,6 +123,25 @@ def _matrix(inst: Instruction) -> Matrix:
         tiles = [(flat, v) for flat in range(0, outer, 8) for v in range(0, k, step)]
     along = is_row == (role == "a")
     return Matrix(bits, tuple(tiles), along, k if along else outer)
+
+
+def machine_accesses(inst: Instruction) -> tuple[str, int]:
+    """The machine's accesses that a load or store becomes: "ld", "st" or "ldsm", and how many.
+
+    ("", 0) for what is no access, or a form that there is not.
+    """
+    if inst.modifiers[0] not in ("load", "store"):
+        return "", 0
+    try:
+        matrix = _matrix(inst)
+    except NotLowered:
+        return "", 0
+    count = len(matrix.tiles)
+    if matrix.as_rows and space_of(inst) == "shared":
+        return "ldsm", -(-count // 4)
+    if not matrix.along and matrix.bits != 16:
+        count *= 2 if matrix.sums else matrix.per
+    return "st" if inst.modifiers[0] == "store" else "ld", count
 
 
 class _Memory:
@@ -181,7 +206,7 @@ def _load(lower: WarpLowering, inst: Instruction) -> None:
     require_whole_warp(lower, inst)
     if matrix.sums:
         values = [value for tile in matrix.tiles for value in _load_sums(memory, tile)]
-    elif memory.space == "shared" and (matrix.bits == 16 or (matrix.bits == 8 and matrix.along)):
+    elif memory.space == "shared" and matrix.as_rows:
         values = _load_matrices(memory)
     else:
         values = [_load_register(memory, tile) for tile in matrix.tiles]

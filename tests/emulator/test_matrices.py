@@ -82,6 +82,11 @@ extern "C" __global__ void generic(const unsigned* memory, unsigned* loaded) {
                : "l"(tile + 4 * (31 - threadIdx.x)));
   for (int i = 0; i < 4; i++) loaded[i * 32 + threadIdx.x] = r[i];
 }
+extern "C" __global__ void from_global(const unsigned* memory, unsigned* loaded) {
+  unsigned r;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x1.b16 {%0}, [%1];" : "=r"(r) : "l"(memory));
+  loaded[threadIdx.x] = r;
+}
 extern "C" __global__ void turn(const unsigned* x, unsigned* y) {
   unsigned r;
   asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(r) : "r"(x[threadIdx.x]));
@@ -134,6 +139,12 @@ def test_rows_come_from_generic_addresses_too(card):
     card.run(ROWS, "generic", 1, 32, memory, loaded)
     starts = 16 * (31 - np.arange(32))
     assert np.array_equal(loaded, loaded_matrices(memory, starts, 4, False))
+
+
+def test_rows_never_come_from_global_memory(card):
+    memory, loaded = np.zeros(1024, dtype=np.uint32), np.zeros(32, dtype=np.uint32)
+    with pytest.raises(DeviceFault, match=r"out-of-bounds read of shared memory.*has 0 bytes"):
+        card.run(ROWS, "from_global", 1, 32, memory, loaded)
 
 
 def test_movmatrix_turns_a_matrix(card):

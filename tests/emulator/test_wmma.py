@@ -333,3 +333,37 @@ def test_a_part_of_a_warp_cannot_load_a_fragment(card):
     a, d = np.zeros((16, 16), dtype=np.float16), np.zeros((16, 16), dtype=np.float32)
     with pytest.raises(DeviceFault, match=r"divergent warp.*wmma.load.*lane 3 is not here"):
         card.run(PRODUCTS, "part_of_a_warp", 1, 32, a, d)
+
+
+COUNTED = r"""
+#include <mma.h>
+using namespace nvcuda;
+template <class A, class B>
+__device__ void move(const half* memory, float* d) {
+  __shared__ __align__(32) half tile[512];
+  for (int i = threadIdx.x; i < 512; i += 32) tile[i] = memory[i];
+  __syncwarp();
+  wmma::fragment<wmma::matrix_a, 16, 16, 16, half, A> a;
+  wmma::fragment<wmma::matrix_b, 16, 16, 16, half, B> b;
+  wmma::fragment<wmma::accumulator, 16, 16, 16, float> sums;
+  wmma::fill_fragment(sums, 0.0f);
+  wmma::load_matrix_sync(a, memory, 16);
+  wmma::load_matrix_sync(b, tile, 16);
+  wmma::mma_sync(sums, a, b, sums);
+  wmma::store_matrix_sync(d, sums, 16, wmma::mem_row_major);
+  wmma::store_matrix_sync(d + 256, sums, 16, wmma::mem_col_major);
+}
+extern "C" __global__ void moves(const half* memory, float* d) {
+  move<wmma::row_major, wmma::row_major>(memory, d);
+}
+"""
+
+
+def test_counters_are_of_the_accesses_that_machine_code_has(card):
+    """ptxas -arch=sm_90: LDG x 4, LDSM.MT88.4, HMMA x 2, STG.64 x 4, STG x 8."""
+    memory, d = np.zeros(512, dtype=np.float16), np.zeros(512, dtype=np.float32)
+    found = card.run(COUNTED, "moves", 1, 32, memory, d, counters=True).counters
+    assert found["smsp__inst_executed_op_global_ld.sum"] == 16 + 4
+    assert found["smsp__inst_executed_op_ldsm.sum"] == 1
+    assert found["smsp__inst_executed_op_global_st.sum"] == 4 + 8
+    assert found["l1tex__t_requests_pipe_lsu_mem_global_op_st.sum"] == 4 + 8
