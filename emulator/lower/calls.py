@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 lanes32 = ir.VectorType(i32, LANES)
 
 # Functions that a module declares but does not hold: :mod:`emulator.hostcalls` does them.
-HOST_FUNCTIONS = frozenset({
-    "vprintf", "__assertfail", "malloc", "free",
-    "__cuda_syscall_aligned_malloc", "__nv_aligned_device_malloc",
-})  # fmt: skip
+# Bytes of their arguments and of their results.
+HOST_FUNCTIONS: dict[str, tuple[list[int], list[int]]] = {
+    "vprintf": ([8, 8], [4]),
+    "__assertfail": ([8, 8, 4, 8, 8], []),
+    "malloc": ([8], [8]),
+    "free": ([8], []),
+    "__cuda_syscall_aligned_malloc": ([8, 8], [8]),
+    "__nv_aligned_device_malloc": ([8, 8], [8]),
+}
 enter_type = routine_type("int32", *["int64"] * 6)
 leave_type = routine_type("void", *["int64"] * 4)
 host_call_type = ir.FunctionType(i32, [pointer, pointer, i64, i64])
@@ -111,6 +116,13 @@ def return_stacked(lower: WarpLowering, function: str, lanes: ir.Value) -> None:
 def call_host(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     """Have Python do a call for the active lanes; it finds the arguments by the site's number."""
     lower, builder = kernel.lower, kernel.builder
+    target, variables = inst.operands[0], block.function.variables
+    assert isinstance(target, Symbol)
+    arguments = [variables[a.name].nbytes for a in inst.arguments if isinstance(a, Symbol)]
+    if (arguments, [variables[name].nbytes for name in inst.returns]) != HOST_FUNCTIONS[
+        target.name
+    ]:
+        raise NotLowered(inst.text)
     active = lower.active(inst)
     lower.store_registers()
     with builder.if_then(builder.icmp_unsigned("!=", active, ir.Constant(i32, 0))):

@@ -81,11 +81,17 @@ class Frame:
         target = inst.operands[0]
         actuals = arguments_of(inst)
         callee = by_name.get(target.name) if isinstance(target, Symbol) else None
+        total = len(inst.arguments) + len(inst.returns)
+        if len(actuals) != total or any(name not in function.variables for name in actuals):
+            raise PtxError(
+                f"PTX line {inst.ptx_line}: only .param variables of the caller can be handed to a "
+                f"function or got back: {inst.text}"
+            )
         if callee is not None:
             formals = [*callee.parameters, *callee.returns]
-            sizes = [function.variables[a].nbytes for a in actuals if a in function.variables]
-            fits = len(actuals) == len(formals) == len(inst.arguments) + len(inst.returns)
-            if not fits or sizes != [formal.nbytes for formal in formals]:
+            sizes = [function.variables[name].nbytes for name in actuals]
+            splits = len(inst.arguments) == len(callee.parameters)
+            if not splits or sizes != [formal.nbytes for formal in formals]:
                 raise PtxError(
                     f"PTX line {inst.ptx_line}: arguments do not fit {callee.name!r}: {inst.text}"
                 )
@@ -95,7 +101,7 @@ class Frame:
                     self.parameters[function.name, actual] = place
                 return
         for name in actuals:
-            if name in function.variables and (function.name, name) not in self.parameters:
+            if (function.name, name) not in self.parameters:
                 nbytes = function.variables[name].nbytes
                 self.parameters[function.name, name] = self._take_parameter(nbytes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,8 +58,28 @@ extern "C" __global__ void one(const float* x, int* y) {
   y[threadIdx.x & 31] = (int)mine[y[0] & 3] + atomicAdd(y + 40, 1) + __shfl_xor_sync(~0u, y[1], 3);
 }
 """
+CALLS = r"""
+typedef int (*Operation)(int, int);
+struct Five { int v[5]; };
+__device__ int add(int a, int b) { return a + b; }
+__device__ int deep(int a, int b) {
+  int v[4] = {a, b, 1, 2};
+  return b <= 0 ? v[a & 3] : deep(v[b & 3] + a, b - 1) + 1;
+}
+__device__ Operation table[2] = {add, deep};
+__device__ __noinline__ Five pass(Five s, int i) { s.v[i & 3] += i; return s; }
+extern "C" __global__ void two(const int* x, int* y) {
+  int* p = (int*)malloc(16);
+  p[1] = pass(Five{}, threadIdx.x).v[1];
+  if (threadIdx.x < 2) printf("%d %s %f\n", threadIdx.x, "abc", 1.5);
+  y[threadIdx.x & 31] = table[threadIdx.x & 1](threadIdx.x, 3) + deep(1, x[0] & 7) + p[1];
+  assert(y[0] != 12345);
+  free(p);
+}
+"""
 SWAPS = ["%r1", "%rd1", "%f1", "%p1", "-1;", "b32", "ld.shared.v4.f32", "and.f32", "bra", "ret;",
-         "add.s64", "mov.pred", "[%rd2],", "cvt.u8.f32", "setp.s32", "call"]  # fmt: skip
+         "add.s64", "mov.pred", "[%rd2],", "cvt.u8.f32", "setp.s32", "call",
+         "param0", "(retval0),", "vprintf,", "_Z4deepii,", "free,", "[param0+0],"]  # fmt: skip
 
 
 @settings(max_examples=300)
@@ -78,11 +99,12 @@ def test_damaged_ptx_never_escapes(data):
             assert kernel.static_shared_bytes >= 0
 
 
+@pytest.mark.parametrize(("source", "start"), [(KERNELS, ".entry"), (CALLS, ".func")])
 @settings(max_examples=40)
 @given(st.data())
-def test_damaged_kernels_end_in_an_error_or_run(card, ptx, data):
-    lines = ptx(KERNELS).split("\n")
-    first = next(i for i, line in enumerate(lines) if ".entry" in line)
+def test_damaged_kernels_end_in_an_error_or_run(card, ptx, source, start, data):
+    lines = ptx(source).split("\n")
+    first = next(i for i, line in enumerate(lines) if start in line)
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(first, len(lines) - 1))
         other = lines[data.draw(st.integers(first, len(lines) - 1))]
