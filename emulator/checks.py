@@ -138,6 +138,8 @@ class Watch:
         if self.races:
             granules = (shadow.shared_bytes >> self.checker.shared_shift) + 1
             shadow.cells = self._reserve(granules * CELL_BYTES)
+            if self.instructions.copies:
+                shadow.in_flight = self._reserve(shadow.shared_bytes)
         if self.unset:
             shadow.shared_unset = self._reserve(shadow.shared_bytes)
             shadow.local_unset = self._reserve(max(shadow.local_bytes, 16))

@@ -47,6 +47,7 @@ class MemoryInstructions:
         self.facts = (Facts * max(len(instructions), 1))()
         self.numbered: list[Instruction] = []
         self.releases = False  # whether anything could be released to other blocks
+        self.copies = False  # whether there are asynchronous copies
         flags_by_number = [0]
         for facts, inst in zip(self.facts, instructions, strict=False):
             flags = flags_of(inst)
@@ -56,7 +57,9 @@ class MemoryInstructions:
             flags_by_number.append(flags)
             facts.number = min(len(self.numbered), SITE_MASK)
             facts.flags = flags
-            facts.element_bytes = min(max(TYPE_BITS.get(inst.type, 8) // 8, 1), 8)
+            width = 32 if inst.opcode == "cp" else TYPE_BITS.get(inst.type, 8)
+            facts.element_bytes = min(max(width // 8, 1), 8)
+            self.copies |= bool(flags & IS_COPY)
             self.releases |= bool(flags & IS_STRONG and flags & WRITES)
         self.flags_by_number = np.array(flags_by_number, dtype=np.int64)
 
@@ -93,7 +96,7 @@ def flags_of(inst: Instruction) -> int:
     if inst.opcode == "wmma":
         flags = READS if inst.has("load") else WRITES if inst.has("store") else 0
     elif inst.opcode == "mbarrier":
-        flags = READS | WRITES | IS_ATOMIC | IS_STRONG
+        flags = _mbarrier(inst)
     else:
         flags = ACCESS.get(inst.opcode, 0)
     if not flags or space in ("param", "const"):
@@ -115,6 +118,17 @@ def flags_of(inst: Instruction) -> int:
     if inst.type in ("f32", "f64", "f16", "bf16", "f16x2", "bf16x2"):
         flags |= IS_FLOAT
     return flags
+
+
+def _mbarrier(inst: Instruction) -> int:
+    """Arriving releases to the block, testing acquires, as their defaults have it."""
+    if inst.has("init") or inst.has("inval"):
+        return WRITES
+    if inst.has("test_wait") or inst.has("try_wait"):
+        return READS | IS_ATOMIC | IS_STRONG | ACQUIRES | BLOCK_SCOPE
+    if inst.has("pending_count"):
+        return 0
+    return READS | WRITES | IS_ATOMIC | IS_STRONG | RELEASES | BLOCK_SCOPE
 
 
 def lane_bytes(inst: Instruction) -> int:

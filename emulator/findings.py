@@ -13,7 +13,14 @@ from emulator.native.layout import GLOBAL, LOCAL, SHARED
 from emulator.ptx import Instruction
 from emulator.report import Dim3, Finding, Side
 from emulator.running import Launch
-from emulator.watch.shadow import READ_WRITE, UNINITIALISED_READ, WRITE_READ, WRITE_WRITE, Found
+from emulator.watch.shadow import (
+    READ_WRITE,
+    TWO_LANES,
+    UNINITIALISED_READ,
+    WRITE_READ,
+    WRITE_WRITE,
+    Found,
+)
 
 HAZARDS = {
     WRITE_WRITE: "write-after-write hazard",
@@ -89,7 +96,8 @@ class _Words:
         value = self._values(entry, earlier_inst, later_inst, same)
         apart = "block" if first.block != second.block else "thread"
         missing = (
-            "in one instruction" if entry.at_once else
+            "in one instruction" if entry.at_once == TWO_LANES else
+            "while the copy is in flight: wait for it, then at a barrier" if entry.at_once else
             "blocks run at the same time, and no fence with an atomic or volatile access orders "
             "the two" if apart == "block" else
             "with no barrier between them" if first.thread != second.thread else "unordered"

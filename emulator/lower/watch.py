@@ -25,6 +25,9 @@ def watch_order(lower: WarpLowering, inst: Instruction) -> None:
         number = lower.read(inst.operands[0], "u32")
         first = lower.builder.extract_element(number, ir.Constant(i32, 0))
         _tell(lower, inst, "observe_arrive", [first])
+    elif inst.opcode == "cp" and inst.has("mbarrier"):
+        releases, acquires = ir.Constant(i64, 1), ir.Constant(i64, 0)
+        _tell(lower, inst, "observe_order", [releases, acquires])
     elif inst.opcode in ("membar", "fence") and "proxy" not in inst.text.split()[0]:
         block_only = int("cta" in inst.modifiers)
         _tell(lower, inst, "observe_fence", [ir.Constant(i64, block_only)])

@@ -43,6 +43,7 @@ FILES: tuple[str, ...] = (
     "watch.shadow",
     "watch.complaints",
     "watch.clocks",
+    "watch.landing",
     "watch.lines",
     "watch.races",
     "watch.uninitialised",

@@ -32,6 +32,7 @@ from emulator.native.layout import (
 )
 from emulator.units.fault import report
 from emulator.units.word import arrive, expect_one_more
+from emulator.watch.landing import landed
 
 read_u8, write_u8 = accessors("uint8")
 read_u32, write_u32 = accessors("uint32")
@@ -105,6 +106,8 @@ def settle(context: int, warp: int) -> int:
                         return -1
                 else:
                     move(entry, lane)
+                    target = read_i64(entry + TARGETS + 8 * lane)
+                    landed(warp, target, read_i64(entry + NBYTES))
         lanes &= ~due
         if not arrives:
             before |= lanes

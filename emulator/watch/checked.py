@@ -25,6 +25,7 @@ from emulator.watch.clocks import (
     release,
     start_clocks,
 )
+from emulator.watch.landing import IN_FLIGHT_AT
 from emulator.watch.races import watch_races
 from emulator.watch.shadow import (
     ACQUIRES,
@@ -80,6 +81,8 @@ def observe_start_block(context: int, state: int) -> None:
     start_clocks(context, state, shadow)
     if read_i64(shadow + SHARED_UNSET_AT) != 0:
         fill_bytes(read_i64(shadow + SHARED_UNSET_AT), read_i64(shadow + SHARED_BYTES_AT), UNSET)
+    if read_i64(shadow + IN_FLIGHT_AT) != 0:
+        fill_bytes(read_i64(shadow + IN_FLIGHT_AT), read_i64(shadow + SHARED_BYTES_AT), 0)
     if read_i64(shadow + LOCAL_UNSET_AT) != 0:
         nbytes = read_i64(shadow + BLOCK_LOCAL_BYTES_AT)
         fill_bytes(read_i64(shadow + LOCAL_UNSET_AT), nbytes, UNSET)
@@ -200,5 +203,10 @@ def check_access(
             check_one_space(
                 context, checker, state, shadow, warp, facts, lanes, nbytes, kind, origin
             )
+    if flags & IS_COPY and in_shared != 0 and read_i64(shadow + IN_FLIGHT_AT) != 0:
+        for lane in range(LANES):
+            if in_shared >> lane & 1:
+                place = read_i64(warp + ADDRESSES_AT + 8 * lane) - shared
+                fill_bytes(read_i64(shadow + IN_FLIGHT_AT) + place, nbytes, 1)
     if strong and flags & ACQUIRES:
         acquire(checker, shadow, index, block_only)

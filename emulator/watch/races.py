@@ -16,6 +16,7 @@ from emulator.native.compiled import accessors, inner
 from emulator.native.layout import LANES, SHARED, BlockState, Warp
 from emulator.watch.clocks import CLOCK_AT, INDEX_AT, TAG_AT, USED_AT, happened_before
 from emulator.watch.complaints import complain
+from emulator.watch.landing import IN_FLIGHT_AT, first_in_flight
 from emulator.watch.lines import CELLS_SHIFT, SPREAD, spread, watch_lines
 from emulator.watch.shadow import (
     BLOCK_SCOPE,
@@ -23,7 +24,9 @@ from emulator.watch.shadow import (
     CELL_BYTES,
     CLOCK_SHIFT,
     HAS_DATA,
+    IN_FLIGHT,
     IS_ATOMIC,
+    IS_COPY,
     IS_STRONG,
     IS_VOLATILE,
     OTHER_READ_AT,
@@ -33,6 +36,7 @@ from emulator.watch.shadow import (
     STRONG_AT,
     THREAD_MASK,
     THREAD_SHIFT,
+    TWO_LANES,
     WRITE_AT,
     WRITE_READ,
     WRITE_WRITE,
@@ -120,6 +124,7 @@ def report(
     stamp: int,
     state: int,
     origin: int,
+    at_once: int,
 ) -> None:
     """Complain of an access (its cell starts at ``byte``) and the stamp that it met there."""
     address = read_i64(warp + ADDRESSES_AT + 8 * lane)
@@ -135,7 +140,6 @@ def report(
     new = 0
     values = OLD_KNOWN
     harmless = 0
-    at_once = 0
     if flags & HAS_DATA:
         new = value_at(scratch_of(warp, lane, byte, element), element)
         values |= NEW_KNOWN
@@ -143,10 +147,10 @@ def report(
         twin = (other >> THREAD_SHIFT & THREAD_MASK) % LANES
         same_instruction = (other ^ stamp) & SITE_MASK == 0 and twin < lane and mask >> twin & 1
         if same_instruction and other >> WARP_SHIFT == stamp >> WARP_SHIFT:
-            at_once = int(read_i64(warp + ADDRESSES_AT + 8 * twin) == address)
-        if at_once != 0:
+            at_once |= TWO_LANES * int(read_i64(warp + ADDRESSES_AT + 8 * twin) == address)
+        if at_once == TWO_LANES:
             old = value_at(scratch_of(warp, twin, byte, element), element)
-        if kind == WRITE_WRITE and old == new and theirs & IS_ATOMIC == 0:
+        if kind == WRITE_WRITE and old == new and theirs & (IS_ATOMIC | IS_COPY) == 0:
             harmless = 1
     complain(
         checker, kind, space, other, stamp, shown, element,
@@ -186,6 +190,7 @@ def watch_races(
     common = read_i64(shadow + TAG_AT) | clock << CLOCK_SHIFT | read_i64(facts + NUMBER_AT)
     common |= index << WARP_SHIFT
     granule = 1 << shift
+    in_flight = read_i64(shadow + IN_FLIGHT_AT) if space == SHARED else 0
     after_write = WRITE_WRITE if writes else WRITE_READ
     first = read_i64(warp + ADDRESSES_AT) - origin
     if dense and lines != 0 and not strong and first & (LANES * granule - 1) == 0:
@@ -198,6 +203,14 @@ def watch_races(
         stamp = common | lane << THREAD_SHIFT
         place = read_i64(warp + ADDRESSES_AT + 8 * lane) - origin
         said = 0
+        if in_flight != 0:
+            byte = first_in_flight(in_flight, place, nbytes)
+            if byte >= 0:
+                said = read_i64(cells + ((place + byte) >> shift) * CELL_BYTES + WRITE_AT)
+                report(
+                    checker, warp, facts, after_write, space, mask, nbytes,
+                    lane, byte, said, stamp, state, origin, IN_FLIGHT,
+                )  # fmt: skip
         for byte in range(0, nbytes, granule):
             number = (place + byte) >> shift
             cell = cells + number * CELL_BYTES
@@ -214,7 +227,7 @@ def watch_races(
                     kind = READ_WRITE if slot >= READ_AT else after_write
                     report(
                         checker, warp, facts, kind, space, mask, nbytes,
-                        lane, byte, other, stamp, state, origin,
+                        lane, byte, other, stamp, state, origin, 0,
                     )  # fmt: skip
             if writes and strong:
                 write_i64(cell + STRONG_AT, stamp)

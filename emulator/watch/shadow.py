@@ -54,6 +54,8 @@ READS, WRITES, IS_ATOMIC, IS_STRONG, IS_VOLATILE, RELEASES, ACQUIRES = (1 << b f
 BLOCK_SCOPE, IS_FLOAT, HAS_DATA, IS_GENERIC, IS_COPY = (1 << b for b in range(7, 12))
 SHIFT_BIT = 16  # flags by number also hold, above, log2 of the cells that a lane accesses
 
+TWO_LANES, IN_FLIGHT = 1, 2
+
 # Kinds of finding.
 WRITE_WRITE, READ_WRITE, WRITE_READ, UNINITIALISED_READ = range(1, 5)
 
@@ -91,7 +93,7 @@ class Found(ctypes.Structure):
         ("old", i64),
         ("new", i64),
         ("has_values", i64),
-        ("at_once", i64),  # two lanes of one instruction
+        ("at_once", i64),  # TWO_LANES of one instruction, or IN_FLIGHT: a copy not waited for
     ]
 
 
@@ -127,6 +129,7 @@ class Shadow(ctypes.Structure):
         ("cells", i64),  # of shared memory
         ("shared_unset", i64),  # a byte for every byte
         ("local_unset", i64),
+        ("in_flight", i64),  # bytes of shared memory that copies have yet to write; 0: no copies
         ("shared_bytes", i64),
         ("local_bytes", i64),  # of the whole block
         ("parted", i64),  # warps whose lanes have synchronised in groups, as bits

@@ -450,6 +450,79 @@ extern "C" __global__ void kernel(const float4* in, float* out) {
     ),
 )
 
+COPIES = (
+    Case(
+        "copy that is not waited for",
+        "racecheck",
+        r"""
+#include <cuda_pipeline.h>
+extern "C" __global__ void kernel(const float* in, float* out) {
+  __shared__ float tile[128];
+  int t = threadIdx.x;
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"  //!
+    :: "r"((unsigned)__cvta_generic_to_shared(&tile[t])), "l"(&in[t]) : "memory");
+  __pipeline_commit();
+  __syncthreads();
+  out[t] = tile[127 - t];  //!
+}
+""",
+        (1,),
+        (128,),
+        IN_OUT,
+        kind="read-after-write",
+    ),
+    Case(
+        "copy waited for by its own thread only",
+        "racecheck",
+        r"""
+#include <cuda_pipeline.h>
+extern "C" __global__ void kernel(const float* in, float* out) {
+  __shared__ float tile[128];
+  int t = threadIdx.x;
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"  //!
+    :: "r"((unsigned)__cvta_generic_to_shared(&tile[t])), "l"(&in[t]) : "memory");
+  __pipeline_commit();
+  __pipeline_wait_prior(0);
+  out[t] = tile[127 - t];  //!
+}
+""",
+        (1,),
+        (128,),
+        IN_OUT,
+        kind="hazard",
+    ),
+    Case(
+        "one group waited for too few",
+        "racecheck",
+        r"""
+#include <cuda_pipeline.h>
+extern "C" __global__ void kernel(const float* in, float* out) {
+  __shared__ float tile[2][128];
+  int t = threadIdx.x;
+  float sum = 0;
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"  //!
+    :: "r"((unsigned)__cvta_generic_to_shared(&tile[0][t])), "l"(&in[t]) : "memory");
+  __pipeline_commit();
+  for (int step = 1; step <= 4; ++step) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"  //!
+    :: "r"((unsigned)__cvta_generic_to_shared(&tile[step % 2][t])), "l"(&in[step * 128 + t])
+    : "memory");
+    __pipeline_commit();
+    __pipeline_wait_prior(2);
+    __syncthreads();
+    sum += tile[(step - 1) % 2][127 - t];  //!
+    __syncthreads();
+  }
+  out[t] = sum;
+}
+""",
+        (1,),
+        (128,),
+        IN_OUT,
+        kind="hazard",
+    ),
+)
+
 GLOBAL_RACES = (
     Case(
         "neighbour of another block, updated in place",
@@ -957,7 +1030,7 @@ extern "C" __global__ void kernel(float* out, volatile int* flag) {
     ),
 )
 
-BUGS = (*SHARED_RACES, *GLOBAL_RACES, *UNINITIALISED, *OUTSIDE)
+BUGS = (*SHARED_RACES, *COPIES, *GLOBAL_RACES, *UNINITIALISED, *OUTSIDE)
 
 CORRECT = (
     Case(
@@ -1457,6 +1530,23 @@ extern "C" __global__ void kernel(const float* in, float* out) {
         IN_OUT,
     ),
     Case(
+        "grid-wide barrier",
+        "",
+        r"""
+#include <cooperative_groups.h>
+extern "C" __global__ void kernel(const float* in, float* scratch, float* out) {
+  int i = blockIdx.x * 64 + threadIdx.x;
+  scratch[i] = in[i];
+  cooperative_groups::this_grid().sync();
+  out[i] = scratch[gridDim.x * 64 - 1 - i];
+}
+""",
+        (8,),
+        (64,),
+        (floats(512), floats(512, "empty"), floats(512, "empty")),
+        cooperative=True,
+    ),
+    Case(
         "grid-wide barrier by hand",
         "",
         r"""
@@ -1496,6 +1586,72 @@ extern "C" __global__ void kernel(const float* in, float* out) {
   x = cg::reduce(tile, x, cg::plus<float>());
   block.sync();
   if (tile.thread_rank() == 0) out[tile.meta_group_rank()] = x;
+}
+""",
+        (1,),
+        (128,),
+        IN_OUT,
+    ),
+    Case(
+        "copies in two groups, each waited for",
+        "",
+        r"""
+#include <cuda_pipeline.h>
+extern "C" __global__ void kernel(const float* in, float* out) {
+  __shared__ float tile[2][128];
+  int t = threadIdx.x;
+  float sum = 0;
+  __pipeline_memcpy_async(&tile[0][t], &in[t], 4);
+  __pipeline_commit();
+  for (int step = 1; step <= 4; ++step) {
+    __pipeline_memcpy_async(&tile[step % 2][t], &in[step * 128 + t], 4);
+    __pipeline_commit();
+    __pipeline_wait_prior(1);
+    __syncthreads();
+    sum += tile[(step - 1) % 2][127 - t];
+    __syncthreads();
+  }
+  out[t] = sum;
+}
+""",
+        (1,),
+        (128,),
+        IN_OUT,
+    ),
+    Case(
+        "warps meet at an mbarrier",
+        "",
+        r"""
+#include <cuda/barrier>
+extern "C" __global__ void kernel(const float* in, float* out) {
+  __shared__ float tile[128];
+  __shared__ cuda::barrier<cuda::thread_scope_block> meeting;
+  int t = threadIdx.x;
+  if (t == 0) init(&meeting, 128);
+  __syncthreads();
+  tile[t] = in[t];
+  meeting.arrive_and_wait();
+  out[t] = tile[127 - t];
+}
+""",
+        (1,),
+        (128,),
+        IN_OUT,
+    ),
+    Case(
+        "copies that arrive at an mbarrier",
+        "",
+        r"""
+#include <cuda/barrier>
+extern "C" __global__ void kernel(const float* in, float* out) {
+  __shared__ float tile[128];
+  __shared__ cuda::barrier<cuda::thread_scope_block> meeting;
+  int t = threadIdx.x;
+  if (t == 0) init(&meeting, 128);
+  __syncthreads();
+  cuda::memcpy_async(&tile[t], &in[t], 4, meeting);
+  meeting.arrive_and_wait();
+  out[t] = tile[127 - t];
 }
 """,
         (1,),

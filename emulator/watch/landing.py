@@ -1,0 +1,40 @@
+"""Asynchronous copies for the checkers: bytes in flight are there for nobody, then they land."""
+
+from __future__ import annotations
+
+from emulator.native.compiled import accessors, inner
+from emulator.native.layout import BlockState, Warp
+from emulator.watch.shadow import Shadow, offset
+
+read_u8, write_u8 = accessors("uint8")
+read_i64, _ = accessors("int64")
+
+STATE_AT = offset(Warp, "block")
+SHARED_AT = offset(BlockState, "shared")
+SHADOW_AT = offset(BlockState, "shadow")
+UNSET_AT = offset(Shadow, "shared_unset")
+IN_FLIGHT_AT = offset(Shadow, "in_flight")
+
+
+@inner
+def landed(warp: int, target: int, nbytes: int) -> None:
+    """A lane's copy to ``target`` in shared memory has arrived."""
+    state = read_i64(warp + STATE_AT)
+    shadow = read_i64(state + SHADOW_AT)
+    if shadow == 0:
+        return
+    place = target - read_i64(state + SHARED_AT)
+    for at in (UNSET_AT, IN_FLIGHT_AT):
+        bytes_at = read_i64(shadow + at)
+        if bytes_at != 0:
+            for byte in range(nbytes):
+                write_u8(bytes_at + place + byte, 0)
+
+
+@inner
+def first_in_flight(in_flight: int, place: int, nbytes: int) -> int:
+    """The first byte of an access that a copy has yet to write; -1: none."""
+    for byte in range(nbytes):
+        if read_u8(in_flight + place + byte) != 0:
+            return byte
+    return -1
