@@ -312,6 +312,27 @@ def test_a_part_of_a_warp_cannot_multiply(card):
         card.run(PART_OF_A_WARP, "part", 1, 64, y, np.int32(50))
 
 
+PREDICATED = r"""
+extern "C" __global__ void maybe(float* y, int lanes) {
+  float d[4] = {7, 7, 7, 7};
+  unsigned one = 0x3c003c00;
+  asm volatile("{.reg .pred p; setp.lt.s32 p, %4, %5;\n"
+               "@p mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%6,%6}, {%6}, "
+               "{%0,%1,%2,%3};}" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"((int)threadIdx.x), "r"(lanes), "r"(one));
+  y[threadIdx.x] = d[3];
+}
+"""
+
+
+def test_a_predicate_holds_for_all_of_a_warp_or_none(card):
+    y = np.zeros(64, dtype=np.float32)
+    card.run(PREDICATED, "maybe", 1, 64, y, np.int32(32))
+    assert np.all(y[:32] == 15) and np.all(y[32:] == 7)
+    with pytest.raises(DeviceFault, match=r"divergent warp.*lane 31 is not here"):
+        card.run(PREDICATED, "maybe", 1, 64, y, np.int32(63))
+
+
 @pytest.mark.parametrize("instruction", [
     "mma.sync.aligned.m16n8k16.row.col.f32.e2m1.e2m1.f32",
     "mma.sync.aligned.m16n8k32.row.col.f32.f16.f16.f32",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from emulator.errors import DeviceFault
+from kernels.runtime import EmulatedDevice, cuda_program
 from tests.emulator.fragments import (
     BITS,
     from_memory,
@@ -308,9 +309,10 @@ extern "C" __global__ void part_of_a_warp(const half* a, float* d) {
 """
 
 
-@pytest.mark.parametrize(
-    ("name", "tile", "threads"), [("with_wmma", 16, 32), ("with_mma", 32, 128)]
-)
+KERNELS = [("with_wmma", 16, 32), ("with_mma", 32, 128)]
+
+
+@pytest.mark.parametrize(("name", "tile", "threads"), KERNELS)
 def test_whole_products_with_tensor_cores(card, name, tile, threads):
     random = np.random.default_rng(4)
     m, n, k = 64, 96, 64
@@ -367,3 +369,29 @@ def test_counters_are_of_the_accesses_that_machine_code_has(card):
     assert found["smsp__inst_executed_op_ldsm.sum"] == 1
     assert found["smsp__inst_executed_op_global_st.sum"] == 4 + 8
     assert found["l1tex__t_requests_pipe_lsu_mem_global_op_st.sum"] == 4 + 8
+
+
+def checked(source: str, name: str, tile: int, threads: int):
+    """What every check says of a product of 32 x 32 x 64."""
+    device = EmulatedDevice()
+    random = np.random.default_rng(6)
+    a, b = numbers(random, (32, 64), "f16"), numbers(random, (64, 32), "f16")
+    arrays = [device.asarray(a), device.asarray(b), device.empty((32, 32), np.float32)]
+    kernel = cuda_program(source)[name]
+    launch = (32 // tile, 32 // tile), threads, (*arrays, np.int32(32), np.int32(64))
+    return device.profile(kernel, *launch, checks="all").findings
+
+
+@pytest.mark.parametrize(("name", "tile", "threads"), KERNELS)
+def test_correct_products_are_left_in_peace(name, tile, threads):
+    assert checked(PRODUCTS, name, tile, threads) == ()
+
+
+def test_a_missing_barrier_before_ldmatrix_is_a_race():
+    lines = PRODUCTS.split("\n")
+    starts = next(i for i, line in enumerate(lines) if "with_mma" in line)
+    barrier = next(i for i in range(starts, len(lines)) if "__syncthreads" in lines[i])
+    lines[barrier] = ""
+    found = checked("\n".join(lines), "with_mma", 32, 128)
+    findings = [f for f in found if (f.check, f.severity) == ("racecheck", "error")]
+    assert any("ldmatrix" in side.source_text for f in findings for side in f.sides)
