@@ -25,7 +25,6 @@ from emulator.running import Launch, Slot
 PATIENT_ROUNDS = 16  # over all waiting blocks, before their states are compared
 MOST_STATES = 4096  # remembered
 MOST_BYTES = 256 << 20  # of global memory; with more, only a timeout ends a launch that spins
-CLOCKS = ("%clock", "%globaltimer")
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,6 @@ class Stillness:
         self.rounds = 0  # since a block last finished
         self.visits: Counter[bytes] = Counter()
         self.whole: set[tuple[bytes, bytes]] = set()
-        texts = [inst.text for inst in launch.kernel.instructions]
-        self.tells_time = any(clock in text for text in texts for clock in CLOCKS)
 
     def look(self, waiting: Sequence[Slot], finished: int, may_start: bool) -> None:
         """Once a round; raises a :class:`DeviceFault` when the launch goes in circles.
@@ -66,7 +63,7 @@ class Stillness:
         self.rounds += 1
         # then there is state that is not looked at here
         shuffled = self.launch.context.random != 0 or self.launch.context.copies == SHUFFLED
-        if may_start or shuffled or self.tells_time or self.rounds < PATIENT_ROUNDS:
+        if may_start or shuffled or self.rounds < PATIENT_ROUNDS:
             return
         if len(self.visits) > MOST_STATES:
             self.visits.clear()
@@ -85,8 +82,9 @@ class Stillness:
         self.whole.add((state, memory))
 
     def _state(self, waiting: Sequence[Slot]) -> bytes:
-        """A digest of warps, shared and local memory."""
+        """A digest of warps, shared and local memory, and of whether any told the time."""
         digest = hashlib.blake2b(digest_size=16)
+        digest.update(self.launch.context.clock_readings.to_bytes(8, "little"))
         digest.update(self.launch.host_calls.to_bytes(8, "little"))
         for slot in waiting:
             digest.update(bytes(slot.state))

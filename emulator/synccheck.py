@@ -17,21 +17,24 @@ KINDS = {
     sync.TOO_MANY: INVALID, sync.COUNTS_DIFFER: INVALID, sync.NOT_A_MEMBER: INVALID,
     sync.MEMBERS_EXITED: IN_WARP, sync.POINTS_DIFFER: IN_WARP, sync.BAD_NUMBER: INVALID,
 }  # fmt: skip
-AFTER_BARRIER = (sync.THREADS_EXITED, sync.TOO_MANY)  # their place is the block behind it
 
 
 def sync_findings(launch: Launch, complaints: Complaints) -> tuple[Finding, ...]:
     """Every complaint as a finding, in order of source line."""
     found = [_finding(launch, entry) for entry in complaints.entries[: complaints.used]]
-    return tuple(sorted(found, key=lambda f: (f.file, f.line, f.kind)))
+    return tuple(sorted(filter(None, found), key=lambda f: (f.file, f.line, f.kind)))
 
 
-def _finding(launch: Launch, entry: Complaint) -> Finding:
+def _finding(launch: Launch, entry: Complaint) -> Finding | None:
+    """None for lanes that come apart to a barrier that lets them."""
     blocks = launch.kernel.graph.blocks
     inst = (
-        barrier_before(blocks, entry.place) if entry.kind in AFTER_BARRIER
+        barrier_before(blocks, entry.place) if entry.kind in sync.AFTER_BARRIER
         else launch.kernel.instructions[entry.place]
     )  # fmt: skip
+    may_part = inst is not None and inst.opcode == "barrier" and not inst.has("aligned")
+    if entry.kind == sync.WARP_APART and may_part:
+        return None
     source = launch.kernel.module.source_line(inst) if inst is not None else None
     x, y, _ = launch.grid
     block: Dim3 = entry.block % x, entry.block // x % y, entry.block // (x * y)

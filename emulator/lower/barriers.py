@@ -32,7 +32,7 @@ from emulator.native.layout import (
 )
 from emulator.ptx import Immediate, Instruction, Operand, Register
 from emulator.units.barrier import AND, HOLDS, OR, POPC
-from emulator.watch.sync import ALIGNED, ARRIVES, COUNTED
+from emulator.watch.sync import ARRIVES, COUNTED
 
 if TYPE_CHECKING:
     from emulator.lower.kernel import _KernelLowering
@@ -155,8 +155,7 @@ def _check(
         highest = builder.call(most, [ours])
         too_high = builder.icmp_unsigned(">=", highest, ir.Constant(i32, MAX_BARRIERS))
         number = builder.select(too_high, highest, ir.Constant(i32, 0))
-        aligned = inst.opcode == "bar" or inst.has("aligned")
-        what = ALIGNED * aligned | COUNTED * (threads is not None) | ARRIVES * inst.has("arrive")
+        what = COUNTED * (threads is not None) | ARRIVES * inst.has("arrive")
         routine = declare(lower.module, check_type, CHECK)
         builder.call(routine, [
             builder.ptrtoint(lower.context, i64), builder.ptrtoint(lower.warp, i64),

@@ -27,6 +27,8 @@ def clock(lower: WarpLowering, name: str) -> ir.Value:
     now = builder.add(load(builder, where, i64), ir.Constant(i64, CYCLES_A_READING))
     builder.store(now, where)
     now = builder.add(now, _since_start(lower))
+    readings = field(builder, lower.context, Context, "clock_readings")
+    builder.store(builder.add(load(builder, readings, i64), ir.Constant(i64, 1)), readings)
     if name.startswith("%globaltimer"):
         now = builder.udiv(now, ir.Constant(i64, CYCLES_A_NS))
     if name in ("%clock_hi", "%globaltimer_hi"):

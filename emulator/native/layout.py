@@ -103,6 +103,7 @@ class Context(ctypes.Structure):
         # the stack
         ("calls", u64),  # emulator.lower.stackplan's table
         ("stack_bytes", u64),  # a lane's, for local variables and for what calls keep
+        ("clock_readings", u64),  # by how many warp instructions so far
         ("workspace", u64),  # of a cooperative launch: its grid's barrier; 0: not cooperative
         # synccheck
         ("complaints", u64),  # emulator.watch.sync.Complaints; 0: synccheck is off

@@ -27,6 +27,7 @@ i64 = ctypes.c_int64
 # Kinds of complaint.
 (WARP_APART, THREADS_EXITED, BAD_COUNT, TOO_MANY, COUNTS_DIFFER, NOT_A_MEMBER, MEMBERS_EXITED,
  POINTS_DIFFER, BAD_NUMBER) = range(1, 10)  # fmt: skip
+AFTER_BARRIER = (WARP_APART, THREADS_EXITED, TOO_MANY)
 ROOM = 512
 
 
@@ -35,7 +36,7 @@ class Complaint(ctypes.Structure):
 
     _fields_ = [
         ("kind", i64),
-        ("place", i64),  # index of the instruction; of THREADS_EXITED and TOO_MANY the block after
+        ("place", i64),  # index of the instruction; or, of AFTER_BARRIER, the block after
         ("count", i64),
         ("block", i64),  # linear
         ("thread", i64),  # linear
@@ -69,7 +70,7 @@ USED_AT, MISSED_AT = Complaints.used.offset, Complaints.missed.offset
 COUNT_AT = Complaint.count.offset
 
 # What a barrier instruction is, as bits.
-ALIGNED, COUNTED, ARRIVES = 1, 2, 4
+COUNTED, ARRIVES = 1, 2
 
 
 @inner
@@ -142,12 +143,8 @@ def check_barrier(
     """
     if active == 0:
         return
-    live = live_lanes(warp)
     block = read_i64(warp + BLOCK_AT)
     lane = first(active)
-    number = word(warp + BARRIER_AT, lane)
-    if what & ALIGNED and live != active:
-        complain(context, WARP_APART, site, warp, lane, number, live & ~active)
     if too_high != 0:
         complain(context, BAD_NUMBER, site, warp, lane, too_high, 0)
     if what & COUNTED:
@@ -166,6 +163,26 @@ def check_barrier(
                     return
 
 
+@inner
+def check_together(context: int, warp: int, number: int) -> None:
+    """A warp's lanes should wait at one barrier instruction when it lets them go, all of them."""
+    live = live_lanes(warp)
+    seen = 0
+    for lane in range(LANES):
+        pc = word(warp + PCS_AT, lane)
+        waits = live >> lane & 1 and pc & BARRIER_BIT != 0
+        if waits and not seen >> lane & 1 and word(warp + BARRIER_AT, lane) == number:
+            here = 0
+            for other in range(LANES):
+                same = word(warp + PCS_AT, other) == pc
+                if same and word(warp + BARRIER_AT, other) == number:
+                    here |= 1 << other
+            seen |= here
+            if here != live:
+                after = pc & ~BARRIER_BIT
+                complain(context, WARP_APART, after, warp, lane, number, live & ~here)
+
+
 @routine("void", *["int64"] * 4)
 def check_release(context: int, block: int, number: int, arrived: int) -> None:
     """A barrier lets its threads go."""
@@ -173,6 +190,7 @@ def check_release(context: int, block: int, number: int, arrived: int) -> None:
     exited, after, at_warp, at_lane = 0, -1, 0, 0
     for index in range(word(context + WARP_COUNT_AT, 0)):
         warp = read_i64(block + WARPS_AT) + index * read_i64(context + WARP_BYTES_AT)
+        check_together(context, warp, number)
         gone = exited_lanes(context, warp)
         for lane in range(LANES):
             exited += gone >> lane & 1

@@ -37,6 +37,16 @@ extern "C" __global__ void flag_never_set(volatile int* flag, int* y) {
   __syncthreads();
   y[threadIdx.x] = 1;
 }
+extern "C" __global__ void timed(volatile int* flag, long long* y) {
+  long long start = clock64();
+  while (flag[threadIdx.x / 32] == 0) __nanosleep(10);
+  y[threadIdx.x] = clock64() - start;
+}
+extern "C" __global__ void gives_up(volatile int* flag, long long* y) {
+  long long start = clock64();
+  while (*flag == 0 && clock64() - start < 30000000) ;
+  y[threadIdx.x] = *flag;
+}
 extern "C" __global__ void lanes_never_come(int* y) {
   if (threadIdx.x < 16) y[threadIdx.x] = __shfl_sync(0xffffffff, threadIdx.x, 3);
   __syncthreads();
@@ -102,6 +112,17 @@ def test_a_flag_that_is_never_set(card):
         if n > line_of("*flag == 0") and "__syncthreads" in text
     )  # fmt: skip
     assert f"32 threads wait at barrier 0 ({finding.file}:{barrier})" in finding.message
+
+
+def test_a_flag_that_is_never_set_under_the_clock(card):
+    finding = stuck(card, "timed", 1, 64, zeros(2), np.zeros(64, dtype=np.int64))
+    assert f"64 threads spin at {finding.file}:{line_of('flag[threadIdx')}" in finding.message
+
+
+def test_a_wait_that_gives_up_is_no_deadlock(card):
+    y = np.full(32, -1, dtype=np.int64)
+    card.run(STUCK, "gives_up", 1, 32, zeros(1), y)
+    assert (y == 0).all()
 
 
 def test_a_mask_whose_lanes_never_come(card):
