@@ -53,6 +53,9 @@ def word(table: int, index: int) -> int:
 @inner
 def copy(to: int, source: int, nbytes: int) -> None:
     """Copy a value."""
+    if nbytes == 4:
+        write_i32(to, read_i32(source))
+        return
     done = 0
     while done + 8 <= nbytes:
         write_i64(to + done, read_i64(source + done))
@@ -63,40 +66,58 @@ def copy(to: int, source: int, nbytes: int) -> None:
 
 
 @inner
-def copy_list(table: int, source: int, to: int, warp: int, lane: int) -> None:
-    """Copy a lane's values from the places of one list to those of another."""
+def copy_list(table: int, source: int, to: int, warp: int, lanes: int) -> None:
+    """Copy values of ``lanes`` from the places of one list to those of another."""
     for item in range(word(table, source)):
         a, b = source + 1 + ITEM * item, to + 1 + ITEM * item
-        from_place = warp + word(table, a) + lane * word(table, a + 2)
-        to_place = warp + word(table, b) + lane * word(table, b + 2)
-        copy(to_place, from_place, word(table, a + 1))
+        from_place, from_stride = warp + word(table, a), word(table, a + 2)
+        to_place, to_stride = warp + word(table, b), word(table, b + 2)
+        nbytes = word(table, a + 1)
+        for lane in range(LANES):
+            if lanes >> lane & 1:
+                copy(to_place + lane * to_stride, from_place + lane * from_stride, nbytes)
 
 
 @inner
-def push(table: int, places: int, warp: int, lane: int, to: int) -> None:
-    """Copy a lane's values at the places of a list to the stack."""
-    for item in range(word(table, places)):
-        at = places + 1 + ITEM * item
-        where, nbytes, stride = word(table, at), word(table, at + 1), word(table, at + 2)
-        if stride:
-            copy(to, warp + where + lane * stride, nbytes)
-        else:
-            write_i64(to, read_i32(warp + where) >> lane & 1)
-        to += (nbytes + 7) // 8 * 8
+def kept_place(context: int, warp: int, lane: int) -> int:
+    """Where a lane's top of the stack is."""
+    start = read_i64(warp + KEPT_AT) + lane * read_i64(context + STACK_BYTES_AT)
+    return int(start + read_i32(warp + KEPT_TOP_AT + 4 * lane))
 
 
 @inner
-def pop(table: int, places: int, warp: int, lane: int, source: int) -> None:
-    """Copy them back."""
+def push(context: int, table: int, places: int, warp: int, lanes: int) -> None:
+    """Copy values of ``lanes`` at the places of a list to where each lane's stack ends."""
+    done = 0
     for item in range(word(table, places)):
         at = places + 1 + ITEM * item
-        where, nbytes, stride = word(table, at), word(table, at + 1), word(table, at + 2)
-        if stride:
-            copy(warp + where + lane * stride, source, nbytes)
-        else:
-            others = read_i32(warp + where) & ~(1 << lane)
-            write_i32(warp + where, others | read_i64(source) << lane)
-        source += (nbytes + 7) // 8 * 8
+        where, nbytes, stride = warp + word(table, at), word(table, at + 1), word(table, at + 2)
+        for lane in range(LANES):
+            if lanes >> lane & 1:
+                to = kept_place(context, warp, lane) + done
+                if stride == 0:
+                    write_i64(to, read_i32(where) >> lane & 1)
+                else:
+                    copy(to, where + lane * stride, nbytes)
+        done += (nbytes + 7) // 8 * 8
+
+
+@inner
+def pop(context: int, table: int, places: int, warp: int, lanes: int) -> None:
+    """Copy them back, from where each lane's stack ends now."""
+    done = 0
+    for item in range(word(table, places)):
+        at = places + 1 + ITEM * item
+        where, nbytes, stride = warp + word(table, at), word(table, at + 1), word(table, at + 2)
+        for lane in range(LANES):
+            if lanes >> lane & 1:
+                source = kept_place(context, warp, lane) + done
+                if stride == 0:
+                    others = read_i32(where) & ~(1 << lane)
+                    write_i32(where, others | read_i64(source) << lane)
+                else:
+                    copy(where + lane * stride, source, nbytes)
+        done += (nbytes + 7) // 8 * 8
 
 
 @inner
@@ -127,6 +148,51 @@ def pointed_at(table: int, address: int) -> int:
     return word(table, 2 + index)
 
 
+@inner
+def same_callee(warp: int, lanes: int) -> tuple[int, int]:
+    """What the first of ``lanes`` calls, and those of them that call it, too."""
+    callee, same = 0, 0
+    for lane in range(LANES):
+        if lanes >> lane & 1:
+            its = read_i64(warp + ADDRESSES_AT + 8 * lane)
+            if same == 0:
+                callee = its
+            if its == callee:
+                same |= 1 << lane
+    return callee, same
+
+
+@inner
+def enter(context: int, table: int, call: int, callee: int, warp: int, lanes: int) -> None:
+    """Lanes whose stack has room enter one function."""
+    copy_list(table, call + ARGUMENTS, callee + PARAMETERS, warp, lanes)
+    base = warp + word(table, callee + BASE)
+    takes, size = word(table, call + TAKES), word(table, callee + LOCALS)
+    for lane in range(LANES):
+        if lanes >> lane & 1:
+            step = 4 * lane
+            local_top = int(read_i32(warp + LOCAL_TOP_AT + step))
+            write_i32(base + step, local_top)
+            write_i32(warp + LOCAL_TOP_AT + step, local_top + size)
+            write_i32(warp + KEPT_TOP_AT + step, read_i32(warp + KEPT_TOP_AT + step) + takes)
+            write_i64(kept_place(context, warp, lane) - 8, call)
+            write_i32(warp + PCS_AT + step, word(table, callee + ENTRY))
+
+
+@inner
+def same_call(context: int, warp: int, lanes: int) -> tuple[int, int]:
+    """The call that the first of ``lanes`` returns from, and those of them that do, too."""
+    call, same = 0, 0
+    for lane in range(LANES):
+        if lanes >> lane & 1:
+            its = read_i64(kept_place(context, warp, lane) - 8)
+            if same == 0:
+                call = its
+            if its == call:
+                same |= 1 << lane
+    return call, same
+
+
 @routine("int32", *["int64"] * 6)
 def enter_function(context: int, warp: int, mask: int, site: int, call: int, function: int) -> int:
     """The lanes of ``mask`` make a call; 0, or -1 when one of them cannot.
@@ -136,34 +202,30 @@ def enter_function(context: int, warp: int, mask: int, site: int, call: int, fun
     """
     table = read_i64(context + CALLS_AT)
     limit = read_i64(context + STACK_BYTES_AT)
-    results = after(table, call + ARGUMENTS)
-    keeps = after(table, results)
     takes = word(table, call + TAKES)
     for lane in range(LANES):
-        if not mask >> lane & 1:
-            continue
-        callee = function
+        if mask >> lane & 1:
+            callee = function
+            if callee == 0:
+                address = read_i64(warp + ADDRESSES_AT + 8 * lane)
+                callee = pointed_at(table, address)
+                if callee <= 0:
+                    return fault(context, warp, lane, site, NO_FUNCTION, address)
+                if word(table, callee + SIGNATURE) != word(table, call + SIGNATURE):
+                    return fault(context, warp, lane, site, OTHER_FUNCTION, address)
+                write_i64(warp + ADDRESSES_AT + 8 * lane, callee)
+            used = int(read_i32(warp + LOCAL_TOP_AT + 4 * lane)) + word(table, callee + LOCALS)
+            used += int(read_i32(warp + KEPT_TOP_AT + 4 * lane)) + takes
+            if used > limit:
+                return fault(context, warp, lane, site, STACK_OVERFLOW, used)
+    push(context, table, after(table, after(table, call + ARGUMENTS)), warp, mask)
+    left = mask
+    while left:
+        callee, lanes = function, left
         if callee == 0:
-            address = read_i64(warp + ADDRESSES_AT + 8 * lane)
-            callee = pointed_at(table, address)
-            if callee <= 0:
-                return fault(context, warp, lane, site, NO_FUNCTION, address)
-            if word(table, callee + SIGNATURE) != word(table, call + SIGNATURE):
-                return fault(context, warp, lane, site, OTHER_FUNCTION, address)
-        local_top = int(read_i32(warp + LOCAL_TOP_AT + 4 * lane))
-        kept_top = int(read_i32(warp + KEPT_TOP_AT + 4 * lane))
-        locals_end = local_top + word(table, callee + LOCALS)
-        kept_end = kept_top + takes
-        if locals_end + kept_end > limit:
-            return fault(context, warp, lane, site, STACK_OVERFLOW, locals_end + kept_end)
-        kept = read_i64(warp + KEPT_AT) + lane * limit
-        push(table, keeps, warp, lane, kept + kept_top)
-        write_i64(kept + kept_end - 8, call)
-        write_i32(warp + KEPT_TOP_AT + 4 * lane, kept_end)
-        copy_list(table, call + ARGUMENTS, callee + PARAMETERS, warp, lane)
-        write_i32(warp + word(table, callee + BASE) + 4 * lane, local_top)
-        write_i32(warp + LOCAL_TOP_AT + 4 * lane, locals_end)
-        write_i32(warp + PCS_AT + 4 * lane, word(table, callee + ENTRY))
+            callee, lanes = same_callee(warp, left)
+        enter(context, table, call, callee, warp, lanes)
+        left &= ~lanes
     return 0
 
 
@@ -171,19 +233,18 @@ def enter_function(context: int, warp: int, mask: int, site: int, call: int, fun
 def leave_function(context: int, warp: int, mask: int, function: int) -> None:
     """The lanes of ``mask`` return from a function to where each was called."""
     table = read_i64(context + CALLS_AT)
-    limit = read_i64(context + STACK_BYTES_AT)
     base = warp + word(table, function + BASE)
-    own_results = after(table, function + PARAMETERS)
-    for lane in range(LANES):
-        if not mask >> lane & 1:
-            continue
-        kept = read_i64(warp + KEPT_AT) + lane * limit
-        kept_end = int(read_i32(warp + KEPT_TOP_AT + 4 * lane))
-        call = read_i64(kept + kept_end - 8)
-        kept_top = kept_end - word(table, call + TAKES)
+    left = mask
+    while left:
+        call, lanes = same_call(context, warp, left)
+        takes, resume = word(table, call + TAKES), word(table, call + RESUME)
+        for lane in range(LANES):
+            if lanes >> lane & 1:
+                step = 4 * lane
+                write_i32(warp + LOCAL_TOP_AT + step, read_i32(base + step))
+                write_i32(warp + KEPT_TOP_AT + step, read_i32(warp + KEPT_TOP_AT + step) - takes)
+                write_i32(warp + PCS_AT + step, resume)
         results = after(table, call + ARGUMENTS)
-        write_i32(warp + LOCAL_TOP_AT + 4 * lane, read_i32(base + 4 * lane))
-        pop(table, after(table, results), warp, lane, kept + kept_top)
-        copy_list(table, own_results, results, warp, lane)
-        write_i32(warp + KEPT_TOP_AT + 4 * lane, kept_top)
-        write_i32(warp + PCS_AT + 4 * lane, word(table, call + RESUME))
+        pop(context, table, after(table, results), warp, lanes)
+        copy_list(table, after(table, function + PARAMETERS), results, warp, lanes)
+        left &= ~lanes
