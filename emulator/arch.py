@@ -1,7 +1,8 @@
 """The chips the software GPU stands in for, one table.
 
 Sources: NVIDIA H100 and A100 datasheets and architecture whitepapers, and the CUDA C++
-Programming Guide's table of technical specifications (compute capability 8.0 and 9.0).
+Programming Guide's table of technical specifications (compute capability 8.0 and 9.0); the sizes
+and carve-outs of L1 are in NVIDIA's Hopper and Ampere tuning guides.
 ``dram_efficiency`` and the latencies are what microbenchmarks reach on such chips, not promises of
 a datasheet.
 """
@@ -32,7 +33,16 @@ class Arch:
     max_shared_per_block: int  # opt-in maximum, dynamic and static together
     max_shared_per_sm: int
     registers_per_sm: int
+    unified_per_sm: int  # L1 and shared memory together
+    carveouts: tuple[int, ...]  # what of that may be set aside as shared memory
+    l1_bytes_per_clock: int  # an SM's, from L1 or shared memory
+    fp64_lanes_per_sm: int
+    tensor_flops_per_clock: int  # an SM's, dense FP16, a multiply-add as two
+    block_us: float  # from a block's end to the next one's first instructions
+    block_warp_us: float  # the same by each of its warps: they start and end one after another
     launch_us: float  # an empty kernel, start to end
+
+    shared_reserved_per_block: int = 1024
 
     @property
     def fp32_flops(self) -> float:
@@ -58,6 +68,13 @@ H100 = Arch(
     max_shared_per_block=227 << 10,
     max_shared_per_sm=228 << 10,
     registers_per_sm=65536,
+    unified_per_sm=256 << 10,
+    carveouts=tuple(kib << 10 for kib in (0, 8, 16, 32, 64, 100, 132, 164, 196, 228)),
+    l1_bytes_per_clock=128,
+    fp64_lanes_per_sm=64,
+    tensor_flops_per_clock=4096,
+    block_us=0.25,  # both fitted to benchmarks/results/coalescing_h100.json
+    block_warp_us=0.016,
     launch_us=3.1,  # as benchmarks/results/coalescing_h100.json records
 )
 
@@ -79,5 +96,12 @@ A100 = Arch(
     max_shared_per_block=163 << 10,
     max_shared_per_sm=164 << 10,
     registers_per_sm=65536,
+    unified_per_sm=192 << 10,
+    carveouts=tuple(kib << 10 for kib in (0, 8, 16, 32, 64, 100, 132, 164)),
+    l1_bytes_per_clock=128,
+    fp64_lanes_per_sm=32,
+    tensor_flops_per_clock=2048,
+    block_us=0.25,  # an H100's
+    block_warp_us=0.016,
     launch_us=2.5,
 )

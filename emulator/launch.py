@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from emulator.arch import H100, Arch
+from emulator.caches import Caches
 from emulator.checks import OBSERVE, Watch, checks_named
 from emulator.copying import copies_mode, end_copies
 from emulator.counting import collect
@@ -21,6 +22,7 @@ from emulator.module import Kernel
 from emulator.native import jit
 from emulator.native.layout import (
     ATOMIC,
+    CACHES,
     COUNTERS,
     LOAD,
     REDUCTION,
@@ -28,6 +30,7 @@ from emulator.native.layout import (
     Context,
     Site,
 )
+from emulator.occupancy import occupancy
 from emulator.reconcile import apply
 from emulator.report import Dim3, Report
 from emulator.runner import Runner
@@ -99,10 +102,14 @@ def launch(
         raise LaunchError(f"{kernel.name}: cores is {cores}; it must be at least 1, or None")
     check_launch(kernel, grid, block, params, shared_bytes, arch, registers)
     run = _prepare(
-        kernel, grid, block, params, memory, shared_bytes, counters, arch, argument_names,
-        stack_bytes,
-    )  # fmt: skip
+        kernel, grid, block, memory, shared_bytes, arch, registers, argument_names, stack_bytes
+    )
     note = apply(run.sites, kernel, machine_code) if counters else None
+    if counters:
+        run.context.observe = COUNTERS | CACHES
+        blocks = grid[0] * grid[1] * grid[2]
+        run.caches = Caches.of(arch, run.fits, blocks, run.context.warps)
+        run.context.caches = run.caches.address
     run.context.copies = copies_mode(async_copies)
     run.context.copy_seed = (seed or 0) & 0xFFFFFFFF
     run.checks = named
@@ -123,7 +130,7 @@ def launch(
     try:
         plain = not counters and not cooperative and seed is None and named == {"memcheck"}
         run_ = Runner(
-            run, params, counters, registers, temporary, seed,
+            run, params, counters, temporary, seed,
             cores=(cores or len(os.sched_getaffinity(0))) if plain else 1, cooperative=cooperative,
         )  # fmt: skip
         try:
@@ -141,11 +148,13 @@ def launch(
         report = replace(collect.report(run), findings=found)
         if note is not None:
             report = replace(report, notes=(*report.notes, note))
-        return modelled_time(report, run, registers)
+        return modelled_time(report, run)
     except MemoryError as error:
         raise LaunchError(f"{kernel.name}: {error or 'no memory left'}") from None
     finally:
         end_copies(run)
+        if run.caches is not None:
+            run.caches.give_back()
         for allocation in temporary:
             memory.free(allocation)
 
@@ -204,11 +213,10 @@ def _prepare(
     kernel: Kernel,
     grid: Dim3,
     block: Dim3,
-    params: bytes,
     memory: DeviceMemory,
     shared_bytes: int,
-    counters: bool,
     arch: Arch,
+    registers: int | None,
     argument_names: Sequence[str] | None,
     stack_bytes: int,
 ) -> Launch:
@@ -229,7 +237,6 @@ def _prepare(
     context.dynamic_bytes = shared_bytes
     context.sm_count = arch.sm_count
     context.entry = kernel.graph.entries[kernel.name].number
-    context.observe = COUNTERS if counters else 0
     context.slice = BACK_EDGES_A_SLICE
     sites = (Site * max(len(kernel.instructions), 1))()
     for site, inst in zip(sites, kernel.instructions, strict=False):
@@ -237,6 +244,7 @@ def _prepare(
         if inst.opcode == "wmma" and inst.has("store"):
             site.operation = STORE
         site.rule = collect.counting_rule(inst)
+        site.uncached = collect.passes_l1_by(inst)
     context.sites = ctypes.addressof(sites)
     block_counts = np.zeros((len(kernel.graph.blocks) + 1, 2), dtype=np.uint64)
     # the compiled code adds to aligned pairs
@@ -248,6 +256,9 @@ def _prepare(
         )
     context.block_counts = block_counts.ctypes.data
     names = tuple(argument_names or (p.name for p in kernel.parameters))
+    blocks = grid[0] * grid[1] * grid[2]
+    fits = occupancy(arch, threads, blocks, context.shared_bytes, registers)
     return Launch(
-        kernel, grid, block, shared_bytes, memory, arch, names, context, sites, block_counts, []
-    )
+        kernel, grid, block, shared_bytes, memory, arch, names, context, sites, block_counts, fits,
+        [],
+    )  # fmt: skip

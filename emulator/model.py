@@ -1,66 +1,91 @@
 """Modelled time: what bounds a launch, by the chip's table. A model, never a measurement.
 
-A launch takes as long as its tightest bound, plus what starting a grid costs:
+A launch takes as long as its tightest bound, plus what starting a grid costs and the first blocks'
+way to memory:
 
-- *dram*: what it must move at least once: sectors touched, but no more than the arrays hold, over
-  the bandwidth that a copy reaches;
+- *dram*: bytes read and bytes made to differ from DRAM, which must be written some time, as the
+  modelled caches have them, over the bandwidth that a copy reaches;
+- *l2*: sectors that reach L2, over its bandwidth;
+- *l1*: sectors that loads ask for and wavefronts of shared memory, a line a clock an SM;
 - *latency*: the times that its warps wait for memory, each a round trip, as many warps at once as
-  the chip holds (Little's law: what is in flight decides);
-- *l2*: every sector that a request touches, over the L2's bandwidth (L1 is taken to miss);
-- *issue*: warp instructions over what the schedulers can issue.
+  the chip holds (Little's law: what is in flight decides), and the turnover of blocks, which come
+  in waves;
+- *issue*, *fp32*, *fp64*, *tensor*: instructions over what the schedulers issue and pipes execute.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import replace
 
 from emulator.cfg import read_registers, written_registers
 from emulator.counting import metrics
-from emulator.native.layout import GLOBAL
 from emulator.report import Report
-from emulator.running import Launch, blocks_per_sm
+from emulator.running import Launch
 
 SECTOR_BYTES = 32
 NEAR = {"param", "shared", "shared::cta", "local", "const"}  # spaces whose loads are short
 
 
-def modelled_time(report: Report, launch: Launch, registers: int | None) -> Report:
+def modelled_time(report: Report, launch: Launch) -> Report:
     """The report with its time and bounds, in microseconds."""
-    arch = launch.arch
+    arch, found = launch.arch, report.counters
     x, y, z = launch.grid
-    resident, _ = blocks_per_sm(launch, registers)
-    busy_sms = min(x * y * z, arch.sm_count)
-    moved = sum(report.counters[metrics.sectors(d)] for d in ("ld", "st")) * SECTOR_BYTES
+    blocks = x * y * z
+    busy_sms = min(blocks, arch.sm_count)
+    clocks = busy_sms * arch.clock_hz  # of all SMs, a second
     bandwidth = arch.dram_bytes_per_s * arch.dram_efficiency
-    latency_s = arch.dram_latency_cycles / arch.clock_hz
-    warps_at_once = min(x * y * z, resident * arch.sm_count) * launch.context.warps
-    bounds = {
-        "dram": _compulsory_bytes(launch) / bandwidth * 1e6,
-        "latency": _waits_for_memory(launch) * latency_s / warps_at_once * 1e6,
-        "l2": moved / (arch.l2_bytes_per_clock * arch.clock_hz) * 1e6,
-        "issue": report.counters[metrics.INSTRUCTIONS]
-        / (busy_sms * arch.schedulers_per_sm * arch.clock_hz)
-        * 1e6,
+    tensor = sum(found.get(metrics.tensor_operations(p), 0.0) for p in metrics.TENSOR_PATHS)
+    seconds = {
+        "dram": dram_bytes(launch) / bandwidth,
+        "l2": found[metrics.L2_SECTORS] * SECTOR_BYTES / (arch.l2_bytes_per_clock * arch.clock_hz),
+        "l1": l1_clocks(report, arch.l1_bytes_per_clock) / clocks,
+        "latency": _latency(launch, blocks),
+        "issue": found[metrics.INSTRUCTIONS] / (clocks * arch.schedulers_per_sm),
+        "fp32": _operations(report, "fadd", "fmul", "ffma") / (clocks * arch.fp32_lanes_per_sm),
+        "fp64": _operations(report, "dadd", "dmul", "dfma") / (clocks * arch.fp64_lanes_per_sm),
+        "tensor": tensor / (clocks * arch.tensor_flops_per_clock),
     }
+    start = arch.block_us + 1e6 * arch.dram_latency_cycles / arch.clock_hz
+    bounds = {name: 1e6 * s for name, s in seconds.items() if s or name in ("dram", "latency")}
     return replace(
         report,
-        time_us=arch.launch_us + max(bounds.values()),
+        time_us=arch.launch_us + start + max(bounds.values()),
         time_kind="modelled",
         bounds=bounds,
     )
 
 
-def _compulsory_bytes(launch: Launch) -> float:
-    """Bytes that cross the DRAM interface at least once, for reads and for writes."""
-    touched: dict[tuple[str, int], float] = defaultdict(float)
-    sizes: dict[int, int] = {}
-    for site, inst in zip(launch.sites, launch.kernel.instructions, strict=False):
-        if site.requests and site.kind == GLOBAL:
-            direction = "ld" if inst.opcode in ("ld", "ldu", "cp") else "st"
-            touched[direction, site.low] += site.sectors * SECTOR_BYTES
-            sizes[site.low] = site.high - site.low
-    return sum(min(moved, sizes[low] + SECTOR_BYTES) for (_, low), moved in touched.items())
+def dram_bytes(launch: Launch) -> float:
+    """Bytes that cross the DRAM interface for this launch, be it after its end."""
+    if launch.caches is None:
+        return 0.0
+    state = launch.caches.state
+    moved: float = SECTOR_BYTES * (float(state.dram_read) + float(state.dirtied))
+    return moved
+
+
+def l1_clocks(report: Report, bytes_per_clock: int) -> float:
+    """Clocks that SMs spend on moving data out of L1 and shared memory, over all SMs."""
+    found = report.counters
+    names = [metrics.sectors(d) for d in ("ld", "st")]
+    names += [metrics.sectors(d, "local") for d in metrics.LOCAL_DIRECTIONS]
+    moved = SECTOR_BYTES * sum(found.get(name, 0.0) for name in names)
+    return moved / bytes_per_clock + found.get(metrics.SHARED_WAVEFRONTS, 0.0)
+
+
+def _operations(report: Report, *kinds: str) -> float:
+    return sum(report.counters.get(metrics.thread_operations(kind), 0.0) for kind in kinds)
+
+
+def _latency(launch: Launch, blocks: int) -> float:
+    """Seconds that warps wait, over those that wait at the same time, and between waves."""
+    arch = launch.arch
+    resident = launch.fits.blocks_per_sm * arch.sm_count
+    warps: int = launch.context.warps
+    warps_at_once = min(blocks, resident) * warps
+    waiting = _waits_for_memory(launch) * arch.dram_latency_cycles / arch.clock_hz / warps_at_once
+    turnover = 1e-6 * (arch.block_us + arch.block_warp_us * warps)
+    return waiting + max(launch.fits.waves - 1.0, 0.0) * turnover
 
 
 def _waits_for_memory(launch: Launch) -> float:

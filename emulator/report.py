@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from emulator.occupancy import Occupancy
+
 Dim3 = tuple[int, int, int]
 
 
@@ -71,45 +73,14 @@ class Report:
     bounds: Mapping[str, float] = field(default_factory=dict)  # microseconds, by bound
     notes: tuple[str, ...] = ()  # what is approximate, and why
     approximate: frozenset[str] = frozenset()  # counters that an H100's may differ from
+    occupancy: Occupancy | None = None
 
     def __str__(self) -> str:
-        """The report for a terminal: time, counters, and the lines that touch global memory."""
-        parts = [
-            f"{self.kernel}, grid {_shape(self.grid)}, block {_shape(self.block)}, on {self.device}"
-        ]
-        if self.time_us is not None:
-            bounds = sorted(self.bounds.items(), key=lambda item: -item[1])
-            why = ", ".join(f"{name} {us:.2f}" for name, us in bounds)
-            parts.append(
-                f"time  {self.time_us:.2f} us, {self.time_kind}" + f"  ({why})" * bool(why)
-            )
-        width = max((len(name) for name in self.counters), default=0)
-        parts += [f"{name:{width}}  {_number(v)}" for name, v in sorted(self.counters.items())]
-        for line in self.lines:
-            ratios = [
-                f"{_direction(name)} {value:.4g} sectors a request"
-                for name, value in sorted(line.counters.items())
-                if name.startswith("l1tex__average_t_sectors_per_request")
-            ]
-            if ratios:
-                parts.append(f"{line.file}:{line.line}  {', '.join(ratios)}")
-                parts.append(f"    {line.text.strip()}")
-        parts += [str(finding) for finding in self.findings]
-        return "\n".join([*parts, *self.notes])
+        """The report for a terminal: time, occupancy, counters by section, and lines."""
+        from emulator.summary import summary
+
+        return summary(self)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """What a notebook shows for a report that ends a cell."""
         printer.text(str(self))
-
-
-def _shape(axes: Dim3) -> str:
-    x, y, z = axes
-    return " x ".join(str(n) for n in ((x, y, z) if z > 1 else (x, y) if y > 1 else (x,)))
-
-
-def _number(value: float) -> str:
-    return f"{int(value):,}" if value == int(value) else f"{value:,.2f}"
-
-
-def _direction(name: str) -> str:
-    return name.split("_op_")[1].split(".")[0]

@@ -30,7 +30,7 @@ from emulator.native.layout import (
     Warp,
 )
 from emulator.native.scheduler import BUDGET
-from emulator.running import Launch, Slot, blocks_per_sm, resident_blocks
+from emulator.running import Launch, Slot
 
 CHUNK_SECONDS = 0.02  # how long native code runs before Python may look at the clock or at Ctrl-C
 PATIENCE = 64  # how often a block that does not seem to wait goes on before others start
@@ -49,7 +49,6 @@ class Runner:
         launch: Launch,
         params: bytes,
         counters: bool,
-        registers: int | None,
         temporary: list[Allocation],
         seed: int | None = None,
         cores: int = 1,
@@ -79,26 +78,25 @@ class Runner:
         self.context.budget = BUDGET if seed is None else 0
         stack = self.context.stack_bytes * 32 * self.context.warps
         room = memory.capacity // 4 // max(stack, 1)
-        self.max_resident = max(min(resident_blocks(launch, registers), room), 1)
+        self.max_resident = max(min(launch.fits.blocks_per_sm * launch.arch.sm_count, room), 1)
         self.cores = cores
         if cooperative:
-            self._make_workspace(registers)
+            self._make_workspace()
         self.host_calls = HostCalls(launch, self._refresh_regions, self._stop_when_late)
         self.context.host_call = self.host_calls.address
         machine = jit.machine()
         self.run_blocks = jit.RunBlocks(machine.routines["coalesce_run_blocks"])
         self.step_block = jit.StepBlock(machine.routines["coalesce_step_block"])
 
-    def _make_workspace(self, registers: int | None) -> None:
+    def _make_workspace(self) -> None:
         """What a grid's barrier needs (cooperative_groups/details/driver_abi.h): two words."""
         x, y, z = self.launch.grid
         if x * y * z > self.max_resident:
-            fit, limiter = blocks_per_sm(self.launch, registers)
-            arch = self.launch.arch
+            fits, arch = self.launch.fits, self.launch.arch
             raise LaunchError(
                 f"{self.launch.kernel.name}: a cooperative launch needs its {x * y * z:,} blocks "
-                f"on the chip at once, and {self.max_resident:,} fit: {fit} on each of "
-                f"{arch.sm_count} SMs of {arch.name}, limited by {limiter}"
+                f"on the chip at once, and {self.max_resident:,} fit: {fits.blocks_per_sm} on each "
+                f"of {arch.sm_count} SMs of {arch.name}, limited by {fits.limiter}"
             )
         workspace = self._allocate(WORKSPACE_BYTES, "the grid's barrier", poison=False)
         workspace.view()[:] = 0

@@ -1,4 +1,4 @@
-"""One launch while it runs: its blocks' state, and how many of them fit on the chip."""
+"""One launch while it runs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from emulator.native.layout import (
     Site,
     Warp,
 )
+from emulator.occupancy import Occupancy
 from emulator.report import Dim3
 
 if TYPE_CHECKING:
+    from emulator.caches import Caches
     from emulator.checks import Watch
 
 
@@ -70,26 +72,9 @@ class Launch:
     context: Context
     sites: ctypes.Array[Site]
     block_counts: np.ndarray  # (blocks of the graph, 2): warps, lanes
+    fits: Occupancy  # what an SM holds
     slots: list[Slot]
     checks: frozenset[str] = frozenset({"memcheck"})
     host_calls: int = 0  # made so far: what they print or allocate is progress
     watch: Watch | None = None  # what racecheck and initcheck remember
-
-
-def resident_blocks(launch: Launch, registers: int | None) -> int:
-    """Blocks that the chip would hold at once, over all its SMs."""
-    return blocks_per_sm(launch, registers)[0] * launch.arch.sm_count
-
-
-def blocks_per_sm(launch: Launch, registers: int | None) -> tuple[int, str]:
-    """Resident blocks an SM, and what limits them."""
-    arch, context = launch.arch, launch.context
-    warps = context.warps
-    limits = {"blocks": arch.max_blocks_per_sm, "threads": arch.max_threads_per_sm // (32 * warps)}
-    if context.shared_bytes:
-        limits["shared memory"] = arch.max_shared_per_sm // (context.shared_bytes + 1024)
-    if registers:
-        a_warp = -(-registers // 8) * 8 * 32
-        limits["registers"] = arch.registers_per_sm // (a_warp * warps)
-    limiter = min(limits, key=lambda name: limits[name])
-    return max(limits[limiter], 1), limiter
+    caches: Caches | None = None  # modelled under counters

@@ -41,7 +41,8 @@ APPROXIMATE = frozenset(
     {metrics.INSTRUCTIONS, metrics.THREAD_INSTRUCTIONS, metrics.PREDICATED_ON,
      metrics.THREADS_AN_INSTRUCTION, metrics.PREDICATED_ON_RATIO, metrics.BRANCH_INSTRUCTIONS,
      metrics.BRANCH_TARGETS, metrics.UNIFORM_TARGETS, metrics.DIVERGENT_TARGETS,
-     metrics.BRANCH_EFFICIENCY}
+     metrics.BRANCH_EFFICIENCY, metrics.ACHIEVED}
+    | {metric.name for metric in metrics.METRICS.values() if metric.section == metrics.CACHES}
     | {metrics.pipe(name) for name in metrics.PIPES}
     | {metrics.thread_operations(name) for name in metrics.CLASSES}
 )  # fmt: skip
@@ -54,6 +55,11 @@ def counting_rule(inst: Instruction) -> int:
     if inst.opcode in ("ld", "ldu") and any(m.startswith("shared") for m in inst.modifiers):
         return PAIRED
     return BYPASSING if inst.opcode == "cp" and inst.has("cg") else ORDINARY
+
+
+def passes_l1_by(inst: Instruction) -> bool:
+    """Whether a load asks for what other SMs may have written since, or not to be kept in L1."""
+    return bool({"cg", "cv", "volatile", "relaxed", "acquire", "mmio"} & set(inst.modifiers))
 
 
 def report(launch: Launch) -> Report:
@@ -76,6 +82,7 @@ def report(launch: Launch) -> Report:
             direction = direction_of(inst, unread)
             if direction:
                 added |= memory_counts(direction, site)
+                added |= cache_counts(direction, site)
                 name = metrics.instructions(direction, space_of(inst))
                 if name in metrics.METRICS:
                     many = machine_accesses(inst)[1] if inst.opcode == "wmma" else 1
@@ -85,8 +92,15 @@ def report(launch: Launch) -> Report:
                 lines[key][name] += amount
                 total[name] += amount
     for name in metrics.METRICS:
-        if not name.endswith((".ratio", ".pct")):
+        if name.endswith(".sum") or name.startswith(("memory_", "derived__")):
             total.setdefault(name, 0.0)
+    fits = launch.fits
+    total |= {metrics.OCCUPANCY_LIMITS[name]: float(n) for name, n in fits.limits.items()}
+    total[metrics.WAVES] = fits.waves
+    total[metrics.THEORETICAL] = 100.0 * fits.theoretical
+    total[metrics.ACHIEVED] = 100.0 * fits.achieved
+    if launch.caches is not None:
+        total[metrics.DRAM_READ], total[metrics.DRAM_WRITTEN] = launch.caches.dram_bytes()
     approximate = APPROXIMATE
     if expanded:
         approximate |= {metrics.thread_operations(name) for name in metrics.FLOATING}
@@ -104,6 +118,7 @@ def report(launch: Launch) -> Report:
         ),
         notes=(BY_INSTRUCTION, EXPANDED) if expanded else (BY_INSTRUCTION,),
         approximate=approximate,
+        occupancy=fits,
     )
 
 
@@ -178,6 +193,23 @@ def memory_counts(direction: str, site: Site) -> Counts:
     return added
 
 
+def cache_counts(direction: str, site: Site) -> Counts:
+    """What an instruction's accesses to global memory found in the modelled caches."""
+    if not site.requests or site.kind != GLOBAL:
+        return {}
+    operation = metrics.L2_OPERATIONS.get(direction, "read")
+    hits, reached = float(site.l1_hits), float(site.l2_sectors)
+    added = {
+        metrics.L2_SECTORS: reached,
+        metrics.l2_sectors(operation): reached,
+        metrics.L2_HITS: float(site.l2_hits),
+    }
+    if operation == "read":
+        added[metrics.L1_HITS] = hits
+        added[metrics.L1_FROM_L2] = reached
+    return added
+
+
 def _unread_results(launch: Launch) -> set[int]:
     """Atomics (by identity) whose result nothing reads: ptxas makes reductions of them."""
     read: set[tuple[str, str]] = set()
@@ -206,6 +238,10 @@ def with_ratios(found: Counts) -> Counts:
             if asked or (asked is not None and (space, direction) in ALWAYS):
                 ratio = found[metrics.sectors(direction, space)] / asked if asked else 0.0
                 counters[metrics.sectors_per_request(direction, space)] = ratio
+    if read := found.get(metrics.sectors("ld")):
+        counters[metrics.L1_HIT_RATE] = 100.0 * found.get(metrics.L1_HITS, 0.0) / read
+    if reached := found.get(metrics.L2_SECTORS):
+        counters[metrics.L2_HIT_RATE] = 100.0 * found[metrics.L2_HITS] / reached
     executed = found.get(metrics.INSTRUCTIONS, 0.0)
     for total, ratio_name in (
         (metrics.THREAD_INSTRUCTIONS, metrics.THREADS_AN_INSTRUCTION),

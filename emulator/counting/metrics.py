@@ -20,7 +20,9 @@ class Metric:
 
 MEMORY, SHARED, LOCAL = "Global memory", "Shared memory", "Local memory"
 EXECUTED, BRANCHES, WORK = "Instructions", "Branches", "Arithmetic"
-SECTIONS = (MEMORY, SHARED, LOCAL, EXECUTED, BRANCHES, WORK)
+CACHES = "Caches and DRAM (modelled)"
+OCCUPANCY = "Occupancy"
+SECTIONS = (OCCUPANCY, MEMORY, CACHES, SHARED, LOCAL, EXECUTED, BRANCHES, WORK)
 
 INSTRUCTIONS = "smsp__inst_executed.sum"
 THREAD_INSTRUCTIONS = "smsp__thread_inst_executed.sum"
@@ -33,6 +35,24 @@ BRANCH_TARGETS = "smsp__sass_branch_targets.sum"
 DIVERGENT_TARGETS = "smsp__sass_branch_targets_threads_divergent.sum"
 UNIFORM_TARGETS = "smsp__sass_branch_targets_threads_uniform.sum"
 BRANCH_EFFICIENCY = "smsp__sass_average_branch_targets_threads_uniform.pct"
+
+L1_HITS = "l1tex__t_sectors_pipe_lsu_mem_global_op_ld_lookup_hit.sum"
+L1_HIT_RATE = "l1tex__t_sector_pipe_lsu_mem_global_op_ld_hit_rate.pct"
+L1_FROM_L2 = "l1tex__m_xbar2l1tex_read_sectors.sum"
+L2_OPERATIONS = {"ld": "read", "st": "write", "atom": "atom", "red": "red"}
+L2_SECTORS = "lts__t_sectors.sum"
+L2_HITS = "lts__t_sectors_lookup_hit.sum"
+L2_HIT_RATE = "lts__t_sector_hit_rate.pct"
+DRAM_READ, DRAM_WRITTEN = "dram__bytes_read.sum", "dram__bytes_write.sum"
+
+OCCUPANCY_LIMITS = {
+    "warps": "launch__occupancy_limit_warps", "blocks": "launch__occupancy_limit_blocks",
+    "shared memory": "launch__occupancy_limit_shared_mem",
+    "registers": "launch__occupancy_limit_registers",
+}  # fmt: skip
+WAVES = "launch__waves_per_multiprocessor"
+THEORETICAL = "sm__maximum_warps_per_active_cycle_pct"
+ACHIEVED = "sm__warps_active.avg.pct_of_peak_sustained_active"
 
 SHARED_WAVEFRONTS = "memory_l1_wavefronts_shared"
 SHARED_IDEAL = "memory_l1_wavefronts_shared_ideal"
@@ -98,6 +118,11 @@ def instructions(direction: str, space: str = "global") -> str:
     return f"smsp__inst_executed_op_{space}_{direction}.sum"
 
 
+def l2_sectors(operation: str) -> str:
+    """Sectors that reached L2; ``operation`` is one of :data:`L2_OPERATIONS`' values."""
+    return f"lts__t_sectors_op_{operation}.sum"
+
+
 def shared_wavefronts(direction: str) -> str:
     """Passes over the banks of shared memory."""
     return f"l1tex__data_pipe_lsu_wavefronts_mem_shared_op_{direction}.sum"
@@ -127,7 +152,13 @@ def tensor_operations(path: str) -> str:
 
 
 def _all() -> Iterator[Metric]:
+    for limit, name in OCCUPANCY_LIMITS.items():
+        yield Metric(name, f"blocks an SM that {limit} allow", OCCUPANCY)
+    yield Metric(WAVES, "waves", OCCUPANCY)
+    yield Metric(THEORETICAL, "warps an SM can hold, %", OCCUPANCY)
+    yield Metric(ACHIEVED, "warps an SM holds on average, %", OCCUPANCY)
     yield from _global_memory()
+    yield from _caches()
     yield from _shared_memory()
     for direction in LOCAL_DIRECTIONS:
         one = DIRECTIONS[direction]
@@ -168,6 +199,19 @@ def _global_memory() -> Iterator[Metric]:
     for direction in ("ld", "st", "atom"):
         one = DIRECTIONS[direction]
         yield Metric(instructions(direction, "generic"), f"generic {one} instructions", MEMORY)
+
+
+def _caches() -> Iterator[Metric]:
+    yield Metric(L1_HITS, "global load sectors found in L1", CACHES)
+    yield Metric(L1_HIT_RATE, "L1 hit rate of global loads, %", CACHES)
+    yield Metric(L1_FROM_L2, "sectors from L2 to L1", CACHES)
+    yield Metric(L2_SECTORS, "sectors at L2", CACHES)
+    for operation in L2_OPERATIONS.values():
+        yield Metric(l2_sectors(operation), f"sectors at L2: {operation}", CACHES)
+    yield Metric(L2_HITS, "sectors found in L2", CACHES)
+    yield Metric(L2_HIT_RATE, "L2 hit rate, %", CACHES)
+    yield Metric(DRAM_READ, "bytes read from DRAM", CACHES)
+    yield Metric(DRAM_WRITTEN, "bytes written to DRAM", CACHES)
 
 
 def _shared_memory() -> Iterator[Metric]:

@@ -35,6 +35,8 @@ FILES: tuple[str, ...] = (
     "watch.local",
     "units.tensor",
     "watch.sectors",
+    "watch.cachestate",
+    "watch.caches",
     "units.meeting",
     "units.barrier",
     "units.copies",

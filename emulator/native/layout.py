@@ -107,6 +107,8 @@ class Context(ctypes.Structure):
         ("workspace", u64),  # of a cooperative launch: its grid's barrier; 0: not cooperative
         # synccheck
         ("complaints", u64),  # emulator.watch.sync.Complaints; 0: synccheck is off
+        # caches
+        ("caches", u64),  # emulator.watch.caches.CacheState
     ]
 
 
@@ -137,9 +139,11 @@ class Site(ctypes.Structure):
         ("executed_lanes", u64),  # those lanes
         ("divergent", u64),  # warps whose lanes parted at this branch
         ("l1_hits", u64),  # sectors
+        ("l2_sectors", u64),
         ("l2_hits", u64),
         ("rule", u64),
-        ("spare", u64 * 10),
+        ("uncached", u64),  # not kept in L1
+        ("spare", u64 * 8),
     ]
 
 
@@ -202,6 +206,11 @@ class Warp(ctypes.Structure):
         ("copies", u64),  # those in flight (emulator.units.copies), on the heap; 0: none yet
         # the stack
         ("kept", u64),  # address of what calls keep: stack_bytes a lane
+        # caches
+        ("cached_as", u64),  # the warp that these are of: its wave (upper 24 bits) and number
+        ("l1_level", u64),  # its SM's emulator.watch.cachestate.Level
+        ("l1_fills", u64),  # lines
+        ("l2_fills", u64),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emulator.native.compiled import accessors, routine
 from emulator.native.layout import (
+    CACHES,
     GLOBAL,
     LOCAL,
     MERGED,
@@ -12,6 +13,7 @@ from emulator.native.layout import (
     Site,
     offset,
 )
+from emulator.watch.caches import access_caches
 from emulator.watch.local import count_local
 from emulator.watch.sectors import count_sectors
 from emulator.watch.wavefronts import count_wavefronts
@@ -37,3 +39,5 @@ def count_access(
             count_local(context, warp, site, mask, width, base)
         elif space == GLOBAL:
             count_sectors(warp, site, mask, width)
+            if read_u32(context + OBSERVE_AT) & CACHES:
+                access_caches(context, warp, site, mask, width)
