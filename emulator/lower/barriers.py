@@ -93,6 +93,8 @@ def arrive(lower: WarpLowering, inst: Instruction) -> None:
     """``bar.arrive a, b``: counts at the barrier without waiting; ``bar.warp.sync`` has met."""
     if inst.has("warp"):
         return
+    if inst.has("cluster"):
+        raise NotLowered(inst.text)
     operands = _operands(inst)
     if not inst.has("arrive") or operands.threads is None:
         raise NotLowered(inst.text)

@@ -21,7 +21,7 @@ def watch_order(lower: WarpLowering, inst: Instruction) -> None:
         _warp_sync(lower, inst, inst.operands[MEMBERS[inst.opcode]])
     elif inst.opcode in ("bar", "barrier") and "warp" in inst.modifiers:
         _warp_sync(lower, inst, inst.operands[0])
-    elif inst.opcode in ("bar", "barrier") and "arrive" in inst.modifiers:
+    elif inst.opcode in ("bar", "barrier") and inst.has("arrive") and not inst.has("cluster"):
         number = lower.read(inst.operands[0], "u32")
         first = lower.builder.extract_element(number, ir.Constant(i32, 0))
         _tell(lower, inst, "observe_arrive", [first])
