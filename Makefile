@@ -29,7 +29,7 @@ help:
 	@echo "make setup        set up .venv only"
 	@echo "make lint | types | generated | unit     one part of make test"
 	@echo "make format       format and fix what ruff can"
-	@echo "make generate     write generated files anew: labs, environment.yml"
+	@echo "make generate     write generated files anew: labs, environment.yml, the table of instructions"
 	@echo "make constraints  pin the newest versions of all dependencies in constraints.txt"
 	@echo "make clean        remove .venv and caches"
 
@@ -66,6 +66,7 @@ format: setup
 generate: setup
 	$(VENV) tools/conda_environment.py
 	$(VENV) -m grader make-labs
+	$(VENV) -m emulator.isa --write
 
 constraints: setup
 	$(VENV) tools/resolve_constraints.py
