@@ -30,6 +30,14 @@ READS_ITS_FIRST = {"bar", "barrier", "nanosleep", "brx", "call", "red", "stackre
 MAYBE_SPINS = {"atom", "nanosleep", "red"}  # a loop that holds one may wait for another lane
 
 
+# Beyond what any compiler makes of a kernel that runs: compiling it would take minutes, or its code
+# more stack than a thread has.
+MAX_BLOCKS = 1 << 13
+MAX_INSTRUCTIONS = 1 << 17
+MAX_WRITTEN = 1 << 14  # registers that one block sets
+MAX_VISITS = 400_000  # of blocks, to order those of one function
+
+
 @dataclass
 class Block:
     """A run of instructions with one entry and, at its end, one transfer of control."""
@@ -103,7 +111,26 @@ def build(module: PtxModule, kernel: Function) -> Graph:
             local[index].number = len(blocks)
             blocks.append(local[index])
         entries[function.name] = local[0]
+    _check_size(kernel, blocks)
     return Graph(tuple(blocks), entries, _kept_registers(blocks), calls)
+
+
+def _check_size(kernel: Function, blocks: list[Block]) -> None:
+    """Refuse kernels that could not be compiled in reasonable time and memory."""
+    instructions = sum(len(block.body) for block in blocks)
+    if len(blocks) > MAX_BLOCKS or instructions > MAX_INSTRUCTIONS:
+        raise PtxError(
+            f"kernel {kernel.name!r} has {instructions:,} instructions in {len(blocks):,} basic "
+            f"blocks; at most {MAX_INSTRUCTIONS:,} in {MAX_BLOCKS:,} can be compiled"
+        )
+    for block in blocks:
+        if len(block.body) > MAX_WRITTEN:
+            written = {name for inst in block.body for name in written_registers(inst)}
+            if len(written) > MAX_WRITTEN:
+                raise PtxError(
+                    f"PTX line {block.body[0].ptx_line}: {len(written):,} registers are set "
+                    f"without a branch between; at most {MAX_WRITTEN:,} are possible"
+                )
 
 
 def _split(function: Function) -> list[Block]:
@@ -224,6 +251,11 @@ def _weak_topological_order(blocks: list[Block]) -> list[int]:
         nonlocal count
         stack.append(vertex)
         count += 1
+        if count > MAX_VISITS:
+            function = blocks[0].function
+            raise PtxError(
+                f"PTX line {function.ptx_line}: the branches of {function.name!r} are too tangled"
+            )
         depth[vertex] = head = count
         loop = False
         for successor in blocks[vertex].successors:

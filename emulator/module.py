@@ -25,6 +25,7 @@ from emulator.ptx.syntax import TYPE_BITS
 from emulator.ptx.tokens import shortened
 
 FLOAT_FORMATS = {2: "<e", 4: "<f", 8: "<d"}  # by bytes
+LARGE_BLOCKS, LARGE = 500, 15_000  # basic blocks and instructions of kernels compiled in haste
 MAX_CONSTANT_BYTES = 10 * 65536  # banks of constant memory
 
 
@@ -264,13 +265,15 @@ class Kernel:
     def _compile(self) -> bytes:
         from llvmlite import ir
 
+        # LLVM's time grows faster than these
+        is_large = len(self.graph.blocks) > LARGE_BLOCKS or len(self.instructions) > LARGE
         module = ir.Module(name=self.name)
         lower_kernel(
             module, self.graph, self.frame, self.function, self.symbols,
             self.shared_offsets, self.plan, self.sites,
         )  # fmt: skip
         try:
-            return jit.compile_object(module, jit.machine().target)
+            return jit.compile_object(module, jit.machine().target, optimise=not is_large)
         except RuntimeError as error:  # LLVM refuses operations on the wrong kind of value
             what = str(error).strip().split("\n")[-1] if str(error) else "invalid"
             raise PtxError(

@@ -88,12 +88,12 @@ def _units_called(code: bytes) -> set[str]:
     return {file for file in called if file.startswith("units.")}
 
 
-def target_machine() -> llvm.TargetMachine:
+def target_machine(opt: int = 2) -> llvm.TargetMachine:
     """Code generation for this CPU."""
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),
-        opt=2,
+        opt=opt,
         reloc="pic",
         codemodel="jitdefault",
     )
@@ -131,12 +131,17 @@ def _routines_module() -> ir.Module:
     return module
 
 
-def compile_object(module: ir.Module, target: llvm.TargetMachine) -> bytes:
+def compile_object(
+    module: ir.Module, target: llvm.TargetMachine, *, optimise: bool = True
+) -> bytes:
     """Verify, optimise and assemble a module."""
     module.triple = target.triple
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()
-    _optimise(parsed, target)
+    if optimise:
+        _optimise(parsed, target)
+    else:
+        target = target_machine(opt=1)
     return bytes(target.emit_object(parsed))
 
 
