@@ -132,8 +132,14 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )
     launch.add_argument(
         "--shuffle", type=_natural, metavar="N",
-        help="draw what hardware leaves open (when asynchronous copies arrive) from this seed",
+        help="draw what hardware leaves open (the order of blocks and warps) from this seed",
     )  # fmt: skip
+    launch.add_argument(
+        "--cores", type=_natural, metavar="N", help="of this machine's, to share the blocks (all)"
+    )
+    launch.add_argument(
+        "--cooperative", action="store_true", help="all blocks at once: for grid-wide barriers"
+    )
     launch.add_argument(
         "--async", choices=MODES, default="late", dest="async_copies",
         help="when asynchronous copies arrive: late (default) shows copies not waited for",

@@ -47,6 +47,8 @@ class Session:
     timeout_s: float | None
     async_copies: str
     shuffle: int | None
+    cores: int | None
+    cooperative: bool
     report: Report | None = None
     seconds: float = 0.0
     faults: list[Finding] = field(default_factory=list)  # of a launch that one ended: the last
@@ -90,7 +92,8 @@ class Session:
                     argument_names=tuple(p.name for p in self.parameters), progress=progress,
                     machine_code=machine_code(cubin, self.kernel.name) if counters else None,
                     checks=tuple(checks),
-                    async_copies=self.async_copies, seed=self.shuffle,
+                    async_copies=self.async_copies, seed=self.shuffle, cores=self.cores,
+                    cooperative=self.cooperative,
                 )  # fmt: skip
         except DeviceFault as fault:
             self.faults = [self._readable(f) for f in (*fault.before, fault.finding)]
@@ -124,6 +127,7 @@ def prepare(options: argparse.Namespace, command: str) -> Session:
     return Session(
         options.file, loaded, kernel, parameters, grid, block, options.shared, arch, registers,
         memory, params, arrays, options.timeout, options.async_copies, options.shuffle,
+        options.cores, options.cooperative,
     )  # fmt: skip
 
 
