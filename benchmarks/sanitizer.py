@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.emulator.planted import BUGS, CORRECT, Array, Case
 
 from benchmarks.origin import RESULTS, gpu_origin, write
 from emulator.errors import EmulatorError
 from emulator.nvrtc import compile_cuda
+from tests.emulator.planted import BUGS, CORRECT, Array, Case
 
 MODULE = "benchmarks.sanitizer"
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,16 +90,21 @@ def replay(numbers: Sequence[int]) -> None:
     for number in numbers:
         try:
             launch(number, device.sm)
-        except (DeviceError, EmulatorError) as error:
-            print(f"case {number} failed: {error}")
+        except DeviceError as error:  # what memcheck found has ended the context
+            print(f"case {number} ended in {error}")
+        except EmulatorError as error:
+            print(f"case {number} failed to compile: {error}")
 
 
 def watch(sanitizer: str, tool: str, numbers: Sequence[int]) -> str:
     """The tool's report over some cases."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        command = [sanitizer, "--tool", tool, "--print-limit", "100000", "--log-file", str(log),
-                   sys.executable, "-m", MODULE, "--replay", *map(str, numbers)]  # fmt: skip
+        # or a neighbouring array hides what strays into it
+        padding = ["--padding", "512"] if tool == FATAL else []
+        options = ["--tool", tool, *padding, "--print-limit", "100000", "--log-file", str(log)]
+        replaying = [sys.executable, "-m", MODULE, "--replay", *map(str, numbers)]
+        command = [sanitizer, *options, *replaying]
         try:
             done = subprocess.run(
                 command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SECONDS

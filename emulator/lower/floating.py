@@ -123,7 +123,7 @@ def mul(lower: WarpLowering, inst: Instruction) -> None:
     a, b = (operand(lower, inst, i) for i in (1, 2))
     value = rounded(lower, inst, "mul", a, b)
     if inst.has("ftz"):
-        value = _flush_product(lower, value, a, b, None)
+        value = _flush_product(lower, inst, value, a, b, None)
     finish(lower, inst, value)
 
 
@@ -133,21 +133,28 @@ def fma(lower: WarpLowering, inst: Instruction) -> None:
     a, b, c = (operand(lower, inst, i) for i in (1, 2, 3))
     value = rounded(lower, inst, "fma", a, b, c)
     if inst.has("ftz"):
-        value = _flush_product(lower, value, a, b, c)
+        value = _flush_product(lower, inst, value, a, b, c)
     finish(lower, inst, value)
 
 
 def _flush_product(
-    lower: WarpLowering, value: ir.Value, a: ir.Value, b: ir.Value, c: ir.Value | None
+    lower: WarpLowering,
+    inst: Instruction,
+    value: ir.Value,
+    a: ir.Value,
+    b: ir.Value,
+    c: ir.Value | None,
 ) -> ir.Value:
-    """Zero where ``a * b (+ c)`` of f32 was subnormal before it was rounded: hardware flushes then.
+    """Zero where ``a * b (+ c)`` of f32, rounded to 24 bits of any exponent, would be subnormal.
 
-    In f64 the product is exact, and what its sum with ``c`` lost to rounding can be had back.
+    That is when an H100 flushes. In f64 the product is exact, and what its sum with ``c`` lost to
+    rounding can be had back; so magnitudes can be compared with the last that would be flushed.
     """
     builder = lower.builder
     wide = vector("f64")
+    zero = everywhere(wide, 0.0)
     total = builder.fmul(builder.fpext(a, wide), builder.fpext(b, wide))
-    lost = everywhere(wide, 0.0)
+    lost = zero
     if c is not None:
         product, term = total, builder.fpext(c, wide)
         total = builder.fadd(product, term)
@@ -155,13 +162,21 @@ def _flush_product(
         lost = builder.fadd(
             builder.fsub(product, builder.fsub(total, back)), builder.fsub(term, back)
         )
-    smallest = everywhere(wide, 2.0**-126)
-    size = call(lower, "fabs", total)
-    towards_zero = builder.fcmp_ordered("<", builder.fmul(total, lost), everywhere(wide, 0.0))
-    on_edge = builder.and_(builder.fcmp_ordered("==", size, smallest), towards_zero)
-    below = builder.or_(builder.fcmp_ordered("<", size, smallest), on_edge)
-    zero = call(lower, "copysign", everywhere(value.type, 0.0), value)
-    return builder.select(below, zero, value)
+    size, rest = call(lower, "fabs", total), builder.fmul(total, lost)
+
+    def below(edge: float, *, or_equal: bool = False) -> ir.Value:
+        bound = everywhere(wide, edge * 2.0**-126)
+        on_edge = builder.fcmp_ordered("==", size, bound)
+        short = builder.fcmp_ordered("<=" if or_equal else "<", rest, zero)
+        return builder.or_(builder.fcmp_ordered("<", size, bound), builder.and_(on_edge, short))
+
+    mode = rounding(inst)
+    flushes = below(1 - 2.0**-25) if mode == "rn" else below(1.0)
+    if mode in ("rm", "rp"):
+        outward = builder.fcmp_ordered(">" if mode == "rp" else "<", total, zero)
+        flushes = builder.select(outward, below(1 - 2.0**-24, or_equal=True), flushes)
+    nothing = call(lower, "copysign", everywhere(value.type, 0.0), value)
+    return builder.select(flushes, nothing, value)
 
 
 def div(lower: WarpLowering, inst: Instruction) -> None:

@@ -35,6 +35,7 @@ from emulator.native.layout import (
     i64,
     load,
     mask_type,
+    offset,
     pointer,
 )
 from emulator.native.moves import move_name, move_type
@@ -88,12 +89,12 @@ def ld(lower: WarpLowering, inst: Instruction) -> None:
         raise NotLowered(inst.text)
     size, count = (8, 2) if width == 128 else (width // 8, len(items))
     transfer(lower, inst, space, address, size, count, "load")
-    data = field(lower.builder, lower.warp, Warp, "data")
+    data = lower.of_warp("data")
     if width == 128:
         lower.write(target, _joined(lower, data), inst)
         return
     for index, item in enumerate(items):
-        where = at(lower.builder, data, index * width // 8 * LANES)
+        where = lower.place(lower.warp, offset(Warp, "data") + index * width // 8 * LANES)
         value = load(lower.builder, where, integers(width), min(width // 8 * LANES, 64))
         lower.write(item, value, inst, signed=is_signed(inst.type))
 
@@ -117,9 +118,8 @@ def st(lower: WarpLowering, inst: Instruction) -> None:
         values = _halves(lower, values[0])
         width = 64
     # before the checks, so that racecheck sees what is about to be written
-    data = field(lower.builder, lower.warp, Warp, "data")
     for index, value in enumerate(values):
-        where = at(lower.builder, data, index * width // 8 * LANES)
+        where = lower.place(lower.warp, offset(Warp, "data") + index * width // 8 * LANES)
         lower.builder.store(value, where, align=min(width // 8 * LANES, 64))
     transfer(lower, inst, space, address, width // 8, len(values), "store")
 
@@ -175,7 +175,7 @@ def transfer_at(
     if lanes != 0xFFFFFFFF:
         mask = builder.and_(mask, ir.Constant(i32, lanes))
     lower.spill()
-    builder.store(values, field(builder, lower.warp, Warp, "addresses"), align=64)
+    builder.store(values, lower.of_warp("addresses"), align=64)
     after = builder.append_basic_block("after")
     if inst.predicate is not None:
         some = builder.append_basic_block("some")

@@ -35,6 +35,7 @@ from emulator.native.layout import (
     i64,
     load,
     mask_type,
+    offset,
     pointer,
 )
 from emulator.ptx import (
@@ -73,6 +74,8 @@ class WarpLowering:
         self.entry = entry
         self.context, self.warp = function.args
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
+        self.first_block = self.builder.block
+        self.places: dict[tuple[int, int], ir.Value] = {}
         self.block_state = builder_pointer(
             self.builder, load(self.builder, field(self.builder, self.warp, Warp, "block"), i64)
         )
@@ -88,7 +91,7 @@ class WarpLowering:
             load(self.builder, field(self.builder, self.context, Context, "sites"), i64),
         )
         self.ptx_function = entry
-        self.slots = Slots(self.builder)
+        self.slots = Slots(self.builder, self.place)
         area = self.builder.ptrtoint(self.slots.area, i64)
         self.builder.store(area, field(self.builder, self.warp, Warp, "slots"))
         self.position = 0  # of the instruction in its block
@@ -98,6 +101,20 @@ class WarpLowering:
         self.fault_block: ir.Block | None = None
         self.site_index = 0
         self.rooms: dict[str, ir.Value] = {}
+
+    # --- places -------------------------------------------------------------------------------
+
+    def place(self, base: ir.Value, byte: int) -> ir.Value:
+        """Pointer ``byte`` bytes past the context, the warp or the slots, made once a kernel."""
+        key = id(base), byte
+        if key not in self.places:
+            with self.builder.goto_block(self.first_block):
+                self.places[key] = at(self.builder, base, byte)
+        return self.places[key]
+
+    def of_warp(self, name: str) -> ir.Value:
+        """Pointer to a field of the warp."""
+        return self.place(self.warp, offset(Warp, name))
 
     # --- masks --------------------------------------------------------------------------------
 
@@ -149,16 +166,16 @@ class WarpLowering:
         declared = self.ptx_function.registers[name]
         offset = self.frame.offsets.get((self.ptx_function.name, name))
         if self.slots.holds(name):
-            where = self.slots.place(name, bits(declared))
+            where, kind = self.slots.place(name), self.slots.kinds[name]
         elif offset is not None:
-            where = at(self.builder, self.warp, offset)
+            where, kind = self.place(self.warp, offset), vector(declared)
         else:
             assert name not in self.written, f"{name} was lost"
             # written nowhere before this read: its value is whatever it is
             return ir.Constant(integers(bits(declared)), [0] * LANES)
         if declared == "pred":
             return lanes_of(self.builder, load(self.builder, where, i32, 4))
-        return load(self.builder, where, integers(bits(declared)), 64)
+        return load(self.builder, where, kind, 64)
 
     def spill(self) -> None:
         """Before a routine is called: put what is needed later into memory."""
@@ -172,7 +189,7 @@ class WarpLowering:
                 if name in self.dirty:
                     self._store_kept(name, value)
             elif name in self.dirty and self.slots.last_uses.get(name, -1) >= self.position:
-                where = self.slots.place(name, _width(value.type))
+                where = self.slots.keep(name, value.type)
                 if value.type == mask_type:
                     self.builder.store(bits_of(self.builder, value), where, align=4)
                 else:
@@ -190,7 +207,7 @@ class WarpLowering:
         """A value to the warp's frame, for the active lanes."""
         builder, mask = self.builder, self.mask()
         lanes = lanes_of(builder, mask)
-        where = at(builder, self.warp, self.frame.offsets[self.ptx_function.name, name])
+        where = self.place(self.warp, self.frame.offsets[self.ptx_function.name, name])
         if value.type == mask_type:
             old = load(builder, where, i32, 4)
             kept = builder.and_(old, builder.not_(mask))

@@ -47,8 +47,15 @@ class EmulatedDevice:
     kind = "emulated"
     xp: Any = np
 
-    def __init__(self, arch: Arch = emulator.H100, *, timeout_s: float | None = None) -> None:
+    def __init__(
+        self,
+        arch: Arch = emulator.H100,
+        *,
+        timeout_s: float | None = None,
+        cores: int | None = None,  # of this machine; None: all that the process may use
+    ) -> None:
         self.arch = arch
+        self.cores = cores
         self.name = f"software GPU (models {arch.name})"
         self.timeout_s = timeout_s
         self.memory = _memory()
@@ -170,6 +177,7 @@ class EmulatedDevice:
             arch=self.arch,
             registers=resources.registers if resources else None,
             timeout_s=self.timeout_s,
+            cores=self.cores,
             argument_names=tuple(p.name for p in function.parameters),
         )
 
