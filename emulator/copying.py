@@ -42,6 +42,11 @@ def describe_copy(launch: Launch) -> tuple[str, str]:
     context = launch.context
     if context.fault_bytes == 0:
         return "out of memory", "no host memory is left for copies in flight"
+    if context.fault_store:
+        return "invalid copy", (
+            f"a bulk copy of {context.fault_address} bytes; it must be a multiple of "
+            f"{context.fault_bytes}"
+        )
     return "invalid copy", (
         f"a src-size of {context.fault_address} bytes in a copy of {context.fault_bytes}; it must "
         "not be larger"

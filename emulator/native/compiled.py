@@ -39,7 +39,9 @@ FILES: tuple[str, ...] = (
     "watch.caches",
     "units.meeting",
     "units.barrier",
+    "units.queue",
     "units.copies",
+    "units.bulk",
     "units.mbarrier",
     "units.spaces",
     "watch.shadow",
@@ -96,6 +98,19 @@ def routine_type(*types: str) -> ir.FunctionType:
     """The LLVM type of a routine with the given result and argument types."""
     result, *arguments = (LLVM_TYPES[t] for t in types)
     return ir.FunctionType(result, arguments)
+
+
+def external(name: str, *types: str) -> Any:
+    """A routine as others call it: by its name, so that its code is compiled once and not in each.
+
+    >>> settle = external("settle_copies", "int64", "int64", "int64")
+    """
+    from numba.core import types as numba_types
+
+    result, *arguments = (getattr(numba_types, t) for t in types)
+    # Numba links what it compiles, to nothing that would run; ours is linked once it is whole.
+    llvm.add_symbol(PREFIX + name, 1)
+    return numba_types.ExternalFunction(PREFIX + name, result(*arguments))
 
 
 def inner(function: Function) -> Function:

@@ -71,21 +71,33 @@ def machine() -> Machine:
 def require(*files: str) -> None:
     """Load the routines of files of :mod:`emulator.native.compiled`, compiling what is new."""
     m = machine()
+    called: set[str] = set()
     with m.lock:
         for index, name in enumerate(deferred_names()):
             if m.slots[index] or entries()[name][0] not in files:
                 continue
             code = compiled_routine(name)
+            called |= _units_called(code)
             builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+            for other in deferred_names():
+                if other != name and _names(code, other):
+                    builder.import_symbol(other, m.routines[other])
             tracker = builder.export_symbol(name).link(m.jit, f"{name}_itself")
             m.trackers.append(tracker)
             m.slots[index] = tracker[name]
+    if called - {*files}:
+        require(*called)
 
 
 def _units_called(code: bytes) -> set[str]:
     """Files of hardware units whose routines object code names. Watchers come with a launch."""
-    called = {file for name, (file, _) in entries().items() if name.encode() + b"\0" in code}
+    called = {file for name, (file, _) in entries().items() if _names(code, name)}
     return {file for file in called if file.startswith("units.")}
+
+
+def _names(code: bytes, name: str) -> bool:
+    """Whether object code names a routine."""
+    return name.encode() + b"\0" in code
 
 
 def target_machine(opt: int = 2) -> llvm.TargetMachine:

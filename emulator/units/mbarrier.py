@@ -6,9 +6,8 @@ count of bytes (32 bits), and a state (64 bits), given or returned.
 
 from __future__ import annotations
 
-from emulator.native.compiled import accessors, inner, routine
+from emulator.native.compiled import accessors, external, inner, routine
 from emulator.native.layout import BAD_STATE, LANES, Warp, offset
-from emulator.units.copies import finish_for
 from emulator.units.word import (
     add_bytes,
     arrive,
@@ -21,6 +20,7 @@ from emulator.units.word import (
 
 read_u32, write_u32 = accessors("uint32")
 read_i64, write_i64 = accessors("int64")
+finish_for = external("finish_copies_for", "int64", "int64", "int64", "int64")
 
 ADDRESSES_AT = offset(Warp, "addresses")
 COUNTS_AT = offset(Warp, "data")

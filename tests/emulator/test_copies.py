@@ -19,6 +19,8 @@ __device__ void row_sums(const float* x, float* y, int columns) {
   __shared__ float tile[2][64];
   const float* row = x + blockIdx.x * columns;
   int tiles = columns / 64;
+  tile[0][threadIdx.x] = tile[1][threadIdx.x] = 0;
+  __syncthreads();
   auto fetch = [&](int t) {
     if (threadIdx.x < 16)
       __pipeline_memcpy_async(&tile[t & 1][4 * threadIdx.x], row + 64 * t + 4 * threadIdx.x, 16);
@@ -50,14 +52,16 @@ extern "C" __global__ void forgets(const float* x, float* y, int c) { row_sums<f
 def row_sums(card, name: str, **options) -> tuple[np.ndarray, np.ndarray]:
     x = np.random.default_rng(1).integers(0, 1000, (6, 320)).astype(np.float32)
     y = np.zeros(6, np.float32)
-    card.run(PIPELINE, name, 6, 64, x, y, np.int32(320), **options)
+    report = card.run(PIPELINE, name, 6, 64, x, y, np.int32(320), **options)
+    assert name == "forgets" or report.findings == ()
     return y, x.sum(1)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_double_buffering_is_right_whenever_copies_finish(card, mode):
-    y, want = row_sums(card, "waits", async_copies=mode, seed=3)
-    assert y.tolist() == want.tolist()
+    for options in ({"seed": 3}, {"checks": "all"}):
+        y, want = row_sums(card, "waits", async_copies=mode, **options)
+        assert y.tolist() == want.tolist()
 
 
 def test_forgetting_to_wait_shows(card):
@@ -66,6 +70,14 @@ def test_forgetting_to_wait_shows(card):
     for mode in ("late", "shuffled"):
         stale, want = row_sums(card, "forgets", async_copies=mode)
         assert (stale != want).all()
+
+
+def test_forgetting_to_wait_is_a_race(card):
+    """Until a copy is waited for it may write at any time: no barrier orders a read after it."""
+    x, y = np.zeros((2, 320), np.float32), np.zeros(2, np.float32)
+    report = card.run(PIPELINE, "forgets", 2, 64, x, y, np.int32(320), checks="racecheck")
+    reads = [f.sides[1] for f in report.findings if f.kind == "read-after-write hazard"]
+    assert {side.source_text for side in reads} == {"sum += tile[t & 1][threadIdx.x];"}
 
 
 def test_a_seed_decides_when_shuffled_copies_finish(card):

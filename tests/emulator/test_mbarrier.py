@@ -48,7 +48,8 @@ INIT = """
 def run(card, body: str, threads: int = 32, **options) -> np.ndarray:
     x = np.arange(1, 257, dtype=np.uint32)
     y = np.zeros(256, np.uint32)
-    card.run(kernel(body), "k", 1, threads, x, y, **options)
+    report = card.run(kernel(body), "k", 1, threads, x, y, **options)
+    assert report.findings == ()
     return y
 
 
@@ -119,8 +120,10 @@ def test_phases_go_as_a_model_says(card, count, steps, is_generic):
             if what == "drop":
                 model.expected -= min(n, model.expected)
             model.pending -= amount
+            model.settle()
         elif what in ("expect_tx", "complete_tx"):
             model.tx += n if what == "expect_tx" else -n
+            model.settle()
             lines.append(f"  mbarrier.{what}.relaxed.cta{space}.b64 [{address}], {n};")
         elif what == "parity":
             lines.append(f"  mbarrier.try_wait.parity{space}.b64 %p2, [{address}], {n}, 1000;")
@@ -132,7 +135,6 @@ def test_phases_go_as_a_model_says(card, count, steps, is_generic):
             lines.append(f"  mbarrier.inval{space}.b64 [{address}];")
             lines.append(f"  mbarrier.init{space}.b64 [{address}], {count};")
             model, state_phase = Model(count, count), None
-        model.settle()
     y = run(card, "\n".join(lines), threads=1)
     assert y[: len(want)].tolist() == want
 
@@ -178,12 +180,23 @@ extern "C" __global__ void ring3(const int* x, int* y, int n) { ring<3>(x, y, n)
 def test_a_producer_and_three_consumers_share_a_ring(card, name, seed):
     x = np.random.default_rng(2).integers(0, 100, (25, 32)).astype(np.int32)
     y = np.zeros(96, np.int32)
-    card.run(RING, name, 1, 128, x, y, np.int32(25), seed=seed)
+    checks = () if seed else "all"
+    report = card.run(RING, name, 1, 128, x, y, np.int32(25), seed=seed, checks=checks)
+    assert report.findings == ()
     want = np.zeros(96, np.int64)
     lane, warp = np.arange(96) % 32, np.arange(96) // 32 + 1
     for row in x:
         want = (31 * want + row[(lane + warp) & 31]) & 0xFFFFFFFF
     assert y.view(np.uint32).tolist() == want.tolist()
+
+
+def test_a_consumer_that_does_not_wait_is_a_race(card):
+    source = RING.replace("full[slot].wait_parity(turn & 1);", "")
+    x, y = np.zeros((2, 32), np.int32), np.zeros(96, np.int32)
+    report = card.run(source, "ring3", 1, 128, x, y, np.int32(2), checks="racecheck")
+    lines = {side.source_text.strip() for f in report.findings for side in f.sides}
+    assert {"tile[slot][lane] = x[32 * i + lane];",
+            "sum = 31 * sum + tile[slot][(lane + warp) & 31];"} <= lines  # fmt: skip
 
 
 def test_lanes_of_one_warp_wait_for_one_another(card):
@@ -203,7 +216,7 @@ ARRIVE:
   mbarrier.arrive.shared::cta.b64 _, [%r2];
 DONE:
 """  # fmt: skip
-    assert run(card, body)[16:32].tolist() == list(range(1, 17))
+    assert run(card, body, checks="all")[16:32].tolist() == list(range(1, 17))
 
 
 @pytest.mark.parametrize("mode", ["late", "eager", "shuffled"])
@@ -228,9 +241,10 @@ WAIT:
   st.global.u32 [%rd5], %r5;
 DONE:
 """  # fmt: skip
-    y = run(card, body, threads=64, async_copies=mode, seed=1)
-    assert y[:32].tolist() == list(range(1, 33))
-    assert y[32:64].tolist() == list(range(129, 161))
+    for options in ({"seed": 1}, {"checks": "all"}):
+        y = run(card, body, threads=64, async_copies=mode, **options)
+        assert y[:32].tolist() == list(range(1, 33))
+        assert y[32:64].tolist() == list(range(129, 161))
 
 
 # --- misuse -------------------------------------------------------------------------------------
