@@ -335,6 +335,106 @@ def test_a_pointer_to_a_function_outlives_its_launch(card):
         card.run(POINTERS, "use_pointer", 1, 32, pointers, out, np.int32(0))
 
 
+INHERITANCE = r"""
+struct A {
+  int a;
+  __device__ A(int v) : a(v) {}
+  __device__ virtual int f(int x) { return a + x; }
+  __device__ virtual int g() { return 1; }
+};
+struct B {
+  int b;
+  __device__ B(int v) : b(v) {}
+  __device__ virtual int h(int x) { return b * x; }
+  __device__ virtual int g() { return 2; }
+};
+struct C : A, B {
+  __device__ C(int v) : A(v), B(v + 1) {}
+  __device__ int h(int x) override { return a - x; }  // called through B: "this" is adjusted
+  __device__ int g() override { return a + b; }
+};
+__device__ __noinline__ int ask(A* a, B* b, int x) {
+  int (A::*member)(int) = &A::f;  // virtual, so found through the object
+  return (a->*member)(x) * 100 + b->h(x) * 10 + b->g();
+}
+extern "C" __global__ void inherit(int* out) {
+  int i = threadIdx.x;
+  A a(i);
+  B b(2 * i);
+  C c(3 * i);
+  out[i] = ask(i & 1 ? &c : &a, i & 2 ? static_cast<B*>(&c) : &b, i);
+}
+
+extern __shared__ int dynamic[];
+__device__ int visits;
+__constant__ int factors[3] = {2, 5, 9};
+__device__ __noinline__ int total(int v) {
+  __shared__ int box[64];
+  box[threadIdx.x] = v;
+  dynamic[threadIdx.x] = factors[threadIdx.x % 3];
+  atomicAdd(&visits, 1);
+  __syncthreads();
+  int sum = 0;
+  for (int i = 0; i < 64; i++) sum += box[i] * dynamic[i];
+  __syncthreads();
+  return sum;
+}
+extern "C" __global__ void totals(int* out) {
+  if (threadIdx.x == 0) visits = 0;
+  __syncthreads();
+  int first = total(threadIdx.x);
+  out[threadIdx.x] = first - total(2) + visits * 1000000;
+}
+
+__device__ __noinline__ bool any_of(char a, unsigned char b, short c, bool d, float e, double f) {
+  return d ? a + b > c : e > f;
+}
+__device__ short shrink(short x, unsigned char n) {
+  return n == 0 ? x : shrink(x * 3 + 1, n - 1) ^ shrink(-x, n / 3);
+}
+extern "C" __global__ void narrow(int* out) {
+  int i = threadIdx.x;
+  out[i] = shrink(i * 1000, i % 7) * 2 + any_of(-i, 250 + i, i * 40, i & 1, i / 2, 3.25);
+}
+"""
+
+
+def test_several_base_classes(card):
+    out = np.zeros(16, dtype=np.int32)
+    card.run(INHERITANCE, "inherit", 1, 16, out)
+
+    def expected(i: int) -> int:
+        first = (3 * i if i & 1 else i) + i
+        second = (3 * i - i) if i & 2 else 2 * i * i
+        return first * 100 + second * 10 + (6 * i + 1 if i & 2 else 2)
+
+    assert out.tolist() == [expected(i) for i in range(16)]
+
+
+def test_variables_of_every_space_in_a_called_function(card):
+    out = np.zeros(64, dtype=np.int32)
+    card.run(INHERITANCE, "totals", 1, 64, out, shared_bytes=256)
+    factors = [(2, 5, 9)[i % 3] for i in range(64)]
+    difference = sum(i * f for i, f in enumerate(factors)) - sum(2 * f for f in factors)
+    assert out.tolist() == [difference + 128 * 1000000] * 64
+
+
+def test_narrow_arguments_and_results(card):
+    out = np.zeros(32, dtype=np.int32)
+    card.run(INHERITANCE, "narrow", 1, 32, out)
+
+    def short(x: int) -> int:
+        return (x + 2**15) % 2**16 - 2**15
+
+    def shrink(x: int, n: int) -> int:
+        return x if n == 0 else shrink(short(x * 3 + 1), n - 1) ^ shrink(short(-x), n // 3)
+
+    def any_of(i: int) -> bool:
+        return -i + (250 + i) % 256 > i * 40 if i & 1 else i // 2 > 3.25
+
+    assert out.tolist() == [shrink(short(i * 1000), i % 7) * 2 + any_of(i) for i in range(32)]
+
+
 EXTERN = r"""
 extern __device__ int elsewhere(int);
 extern "C" __global__ void maybe(int* x) {
@@ -363,6 +463,7 @@ PTX = """
   st.param.b32 [r], %a3;
   ret;
 }
+.func (.param .b32 r) multiply(.param .b32 a, .param .b32 k);
 .func (.param .b32 r) shift(.param .b32 a, .param .b32 k) {
   .reg .b32 %a<4>;
   ld.param.b32 %a1, [a];
@@ -452,6 +553,36 @@ END:
   st.global.u32 [%d3], %r3;
   ret;
 }
+.alias multiply, scale;
+.func stop() .noreturn { exit; }
+.visible .entry pointers(.param .u64 x) {
+  .reg .b32 %r<4>;
+  .reg .b64 %d<7>;
+  .reg .pred %p<4>;
+  ld.param.u64 %d1, [x];
+  mov.u32 %r1, %tid.x;
+  mul.wide.u32 %d2, %r1, 4;
+  add.u64 %d3, %d1, %d2;
+  setp.gt.u32 %p1, %r1, 20;
+  @%p1 call stop;
+  and.b32 %r3, %r1, 1;
+  setp.eq.u32 %p2, %r3, 0;
+  mov.u64 %d4, multiply;
+  mov.u64 %d5, shift;
+  selp.b64 %d6, %d4, %d5, %p2;
+  setp.gt.u32 %p3, %r1, 3;
+  .param .b32 value;
+  .param .b32 by;
+  .param .b32 result;
+  st.param.b32 [value], %r1;
+  st.param.b32 [by], 5;
+  st.param.b32 [result], -9;
+  kind: .callprototype (.param .b32 _) _ (.param .b32 _, .param .b32 _);
+  @%p3 call (result), %d6, (value, by), kind;
+  ld.param.b32 %r2, [result];
+  st.global.u32 [%d3], %r2;
+  ret;
+}
 .visible .entry spreads(.param .u64 x) {
   .reg .b32 %r<4>;
   .reg .b64 %d<4>;
@@ -487,6 +618,13 @@ def test_two_calls_may_use_the_same_variables(card):
     x = np.zeros(32, dtype=np.int32)
     card.run(PTX, "shared_variables", 1, 32, x)
     assert x.tolist() == [1000 * (i + 5) + 5 * i for i in range(32)]
+
+
+def test_some_lanes_call_what_they_point_at_and_some_never_return(card):
+    x = np.full(32, 77, dtype=np.int32)
+    card.run(PTX, "pointers", 1, 32, x)
+    called = [i + 5 if i & 1 else 5 * i for i in range(4, 21)]
+    assert x.tolist() == [-9] * 4 + called + [77] * 11
 
 
 def test_a_branch_by_a_table(card):
