@@ -18,7 +18,7 @@ from emulator.facts import LARGEST_GRANULE, MemoryInstructions
 from emulator.memory import DeviceMemory
 from emulator.native.layout import RACES, UNINITIALISED, BlockState
 from emulator.watch import shadow as layout
-from emulator.watch.shadow import CELL_BYTES, Checker, Found, Shadow
+from emulator.watch.shadow import CELL_BYTES, LINE_BYTES, Checker, Found, Shadow
 
 if TYPE_CHECKING:
     from emulator.report import Finding
@@ -79,7 +79,7 @@ class Watch:
         if self.races:
             cells = (span >> checker.global_shift) + LINE_CELLS
             checker.cells = self._reserve_cells(cells * CELL_BYTES)
-            checker.lines = self._reserve(cells // LINE_CELLS * CELL_BYTES)
+            checker.lines = self._reserve(cells // LINE_CELLS * LINE_BYTES)
             facts.note_lane_shifts(checker.global_shift)
             self._reserve_releases()
         if self.unset:
@@ -156,7 +156,7 @@ class Watch:
             for allocation in self.launch.memory.allocations:
                 if allocation.fresh:
                     states = self._unset_of(allocation.address, allocation.nbytes)
-                    allocation.written = states == layout.SET
+                    allocation.written = np.equal(states, layout.SET, out=allocation.written)
         return findings(self.launch, self.instructions, self.found, self.checker.missed)
 
 

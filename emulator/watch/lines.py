@@ -2,8 +2,9 @@
 
 Most accesses to global memory are dense: 32 lanes, one after the other. A line that has only been
 accessed so needs no cells: lane ``first + (cell >> shift)`` touched each, where the stamp holds
-``first`` and the instruction says the shift. Any other access spreads the line to its cells first,
-and from then on the cells hold what is known.
+``first`` and the instruction says the shift. A line of which one cell is used, as strided accesses
+do, holds that cell's stamps. Any other access spreads the line to its cells first, and from then on
+the cells hold what is known.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from emulator.watch.shadow import (
     CLOCK_MASK,
     CLOCK_SHIFT,
     HEARD,
+    LINE_BYTES,
     OTHER_READ_AT,
     READ_AT,
     SHIFT_BIT,
@@ -33,7 +35,8 @@ read_i64, write_i64 = accessors("int64")
 
 BY_NUMBER_AT = offset(Checker, "by_number")
 SPREADS_AT = offset(Checker, "spreads")
-SPREAD = -1  # in place of the last write: see the cells
+STATE_AT = 32  # 0, SPREAD, or 1 + the only cell that was touched, whose stamps the line holds
+SPREAD = -1
 CELLS_SHIFT = 5
 
 
@@ -47,18 +50,36 @@ def lane_shift(checker: int, stamp: int) -> int:
 @inner
 def spread(checker: int, line: int, cells: int) -> None:
     """Give a line's cells the stamps that the line stands for, over what an earlier launch left."""
+    only = read_i64(line + STATE_AT) - 1
     for slot in range(WRITE_AT, OTHER_READ_AT + 8, 8):
         stamp = read_i64(line + slot)
-        if stamp == 0:
+        if stamp == 0 or only >= 0:
             for cell in range(LANES):
-                write_i64(cells + CELL_BYTES * cell + slot, 0)
+                write_i64(cells + CELL_BYTES * cell + slot, stamp if cell == only else 0)
         else:
             shift = lane_shift(checker, stamp)
             for cell in range(LANES):
                 whose = stamp + ((cell >> shift) << THREAD_SHIFT)
                 write_i64(cells + CELL_BYTES * cell + slot, whose)
-    write_i64(line + WRITE_AT, SPREAD)
+    write_i64(line + STATE_AT, SPREAD)
     write_i64(checker + SPREADS_AT, read_i64(checker + SPREADS_AT) + 1)
+
+
+@inner
+def cell_in(checker: int, line: int, cells: int, cell: int) -> int:
+    """Where the stamps of one of a line's cells lie; the line is made to let it have its own."""
+    state = read_i64(line + STATE_AT)
+    if state == SPREAD:
+        return cells + CELL_BYTES * cell
+    if state == 0:
+        used = read_i64(line + WRITE_AT) | read_i64(line + READ_AT) | read_i64(line + OTHER_READ_AT)
+        if used == 0:
+            state = cell + 1
+            write_i64(line + STATE_AT, state)
+    if state == cell + 1:
+        return line
+    spread(checker, line, cells)
+    return cells + CELL_BYTES * cell
 
 
 @inner
@@ -91,9 +112,9 @@ def watch_lines(
     left = 0
     slots = OTHER_READ_AT + 8 if writes else STRONG_AT
     for number in range(1 << shift):
-        line = lines + CELL_BYTES * number
+        line = lines + LINE_BYTES * number
         mine = stamp + (number * lanes << THREAD_SHIFT)
-        fine = read_i64(line + WRITE_AT) != SPREAD
+        fine = read_i64(line + STATE_AT) == 0
         if fine:
             for slot in range(WRITE_AT, slots, 8):
                 other = read_i64(line + slot)

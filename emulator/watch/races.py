@@ -17,7 +17,7 @@ from emulator.native.layout import LANES, SHARED, BlockState, Warp
 from emulator.watch.clocks import CLOCK_AT, INDEX_AT, TAG_AT, USED_AT, happened_before
 from emulator.watch.complaints import complain
 from emulator.watch.landing import IN_FLIGHT_AT, first_in_flight
-from emulator.watch.lines import CELLS_SHIFT, SPREAD, spread, watch_lines
+from emulator.watch.lines import CELLS_SHIFT, cell_in, watch_lines
 from emulator.watch.shadow import (
     BLOCK_SCOPE,
     BLOCK_SHIFT,
@@ -29,6 +29,7 @@ from emulator.watch.shadow import (
     IS_COPY,
     IS_STRONG,
     IS_VOLATILE,
+    LINE_BYTES,
     OTHER_READ_AT,
     READ_AT,
     READ_WRITE,
@@ -194,7 +195,7 @@ def watch_races(
     after_write = WRITE_WRITE if writes else WRITE_READ
     first = read_i64(warp + ADDRESSES_AT) - origin
     if dense and lines != 0 and not strong and first & (LANES * granule - 1) == 0:
-        line = lines + (first >> (shift + CELLS_SHIFT)) * CELL_BYTES
+        line = lines + (first >> (shift + CELLS_SHIFT)) * LINE_BYTES
         mask = watch_lines(checker, shadow, index, line, common, writes)
     slots = OTHER_READ_AT + 8 if writes else READ_AT
     for lane in range(LANES):
@@ -215,9 +216,9 @@ def watch_races(
             number = (place + byte) >> shift
             cell = cells + number * CELL_BYTES
             if lines != 0:
-                line = lines + (number >> CELLS_SHIFT) * CELL_BYTES
-                if read_i64(line + WRITE_AT) != SPREAD:
-                    spread(checker, line, cells + (number >> CELLS_SHIFT) * LANES * CELL_BYTES)
+                line = number >> CELLS_SHIFT
+                cells_at = cells + line * LANES * CELL_BYTES
+                cell = cell_in(checker, lines + line * LINE_BYTES, cells_at, number % LANES)
             for slot in range(WRITE_AT, slots, 8):
                 other = read_i64(cell + slot)
                 if other == 0 or (other ^ stamp) >> THREAD_SHIFT == 0 or other == said:

@@ -35,6 +35,7 @@ THREAD_MASK = (1 << (BLOCK_SHIFT - THREAD_SHIFT)) - 1
 BLOCK_MASK = (1 << 23) - 1
 
 CELL_BYTES = 32
+LINE_BYTES = 64  # of emulator.watch.lines: four stamps and a state
 WRITE_AT, STRONG_AT, READ_AT, OTHER_READ_AT = 0, 8, 16, 24
 
 # A row of clocks: one a warp, and when the row's owner last heard from other blocks.
