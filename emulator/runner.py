@@ -36,6 +36,7 @@ CHUNK_SECONDS = 0.02  # how long native code runs before Python may look at the 
 PATIENCE = 64  # how often a block that does not seem to wait goes on before others start
 MOST_SHUFFLED = 1 << 24  # blocks; more than that start in order even with a seed
 ORDERLY_AFTER = 256  # rounds without an end, after which a seeded run is orderly: does it go round?
+FEW = 8  # waiting blocks; each of more than that gets one round at a time
 WORTH_SECONDS = 0.01  # of work, on either side, for which several cores are worth their threads
 WORKSPACE_BYTES = 1024
 SITE_BOUNDS = slice(Site.low.offset // 8, Site.high.offset // 8 + 1)
@@ -137,7 +138,11 @@ class Runner:
             if not waiting and self._is_worth_cores(following.value, total):
                 self._run_on_cores(idle, following.value, total, progress)
                 return
-            if following.value < total and len(waiting) < self.max_resident:
+            # As many blocks start as wait, and one: were it always one, a grid of which all wait
+            # for the last would take the square of its size.
+            for _ in range(min(len(waiting) + 1, self.max_resident - len(waiting))):
+                if following.value == total:
+                    break
                 slot = idle.pop() if idle else self._new_slot()
                 self._refresh_regions()
                 before = time.perf_counter()
@@ -150,12 +155,16 @@ class Runner:
                 took = time.perf_counter() - before
                 chunk = min(chunk * 2, 1 << 30) if took < CHUNK_SECONDS else max(chunk // 2, 1)
                 (waiting if self._goes_on(slot, self._insist(slot, status)) else idle).append(slot)
+                self._stop_when_late(waiting)
             if self.random is not None:
                 self.random.shuffle(waiting)
+            several = self.random is not None or len(waiting) > FEW
+            self.context.budget = 0 if several else BUDGET
             for slot in list(waiting):
                 if not self._goes_on(slot, self._step(slot)):
                     waiting.remove(slot)
                     idle.append(slot)
+            self.context.budget = BUDGET if self.random is None else 0
             may_start = following.value < total and len(waiting) < self.max_resident
             if self.random is not None and self.stillness.rounds > ORDERLY_AFTER:
                 self.random, self.context.random = None, 0

@@ -43,7 +43,7 @@ from emulator.ptx import Function, Instruction
 
 lanes32 = ir.VectorType(i32, LANES)
 KERNEL_SYMBOL = "coalesce_kernel"
-SPIN_TURN = 64  # what a turn of a loop that may wait for others costs of a slice
+SPIN_TURN = 256  # what a turn of a loop that may wait for others costs of a slice
 
 
 def lower_kernel(

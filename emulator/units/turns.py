@@ -16,7 +16,7 @@ RANDOM_AT = offset(Context, "random")
 SLICE_AT = offset(Context, "slice")
 WARPS_AT = offset(Context, "warps")
 TURNS_AT = offset(BlockState, "turns")
-LONGEST_SLICE = 512  # eight turns of a loop that may spin
+LONGEST_SLICE = 2048  # eight turns of a loop that may spin
 
 
 @inner

@@ -89,6 +89,11 @@ def test_a_lock_that_nobody_releases(card, seed):
     assert finding.line == line_of("atomicCAS(lock")
 
 
+def test_a_lock_that_nobody_releases_in_a_large_grid(card):
+    finding = stuck(card, "lock_never_released", 150, 64, zeros(1), zeros(1))
+    assert "9599 threads spin" in finding.message
+
+
 def test_two_locks_taken_in_opposite_order(card):
     finding = stuck(card, "two_locks", 1, 64, zeros(2), zeros(1))
     assert f"2 threads spin at {finding.file}:{line_of('atomicCAS(&locks[second]')}" in (
