@@ -155,13 +155,17 @@ class _Matcher:
         values = inst.operands[1 if is_store else 0]
         count = len(components(values)) if inst.opcode in OPCODES else 1
         site = self.kernel.sites[block.function.name, block.first + index]
-        root = self.root(block.function.name, address) if isinstance(address, Address) else None
+        root = self.root(block, index, address) if isinstance(address, Address) else None
         nbytes = TYPE_BITS.get(inst.type, 32) // 8 * count
         return _Access(site, inst, _space(inst), nbytes, root, index)
 
-    def root(self, function: str, address: Address) -> Root:
-        """An address as a register that is computed somehow, or a variable, and an offset."""
+    def root(self, block: Block, index: int, address: Address) -> Root:
+        """An address as a register that is computed somehow, or a variable, and an offset.
+
+        A register that changes is another one after each change in the block.
+        """
         base, offset = address.base, address.offset
+        function = block.function.name
         while True:
             if isinstance(base, Symbol):
                 place = self.kernel.shared_offsets.get(base.name)
@@ -172,7 +176,9 @@ class _Matcher:
                 return "", int(base.value) + offset
             step = self.definitions.get((function, base.name))
             if step is None:
-                return base.name, offset
+                before = block.body[:index]
+                times = sum(base.name in written_registers(inst) for inst in before)
+                return f"{base.name} {times}", offset
             base, more = step
             offset += more
 
@@ -291,7 +297,34 @@ def _definitions(kernel: Kernel) -> dict[tuple[str, str], tuple[Register | Symbo
                 sign = {"mov": 1, "add": 1, "sub": -1}.get(inst.opcode)
                 if sign is not None and not inst.has("cc"):
                     found[function, target.name] = source, sign * int(more.value)
-    return {key: step for key, step in found.items() if times[key] == 1}
+    # what is computed from a register that changes later is not that register and a constant
+    lasting = {
+        (function, target): (source, more)
+        for (function, target), (source, more) in found.items()
+        if times[function, target] == 1
+        and (
+            isinstance(source, Symbol)
+            or (source.name != target and times[function, source.name] < 2)
+        )
+    }
+    return {key: step for key, step in lasting.items() if not _turns(key, lasting)}
+
+
+def _turns(
+    key: tuple[str, str], steps: Mapping[tuple[str, str], tuple[Register | Symbol, int]]
+) -> bool:
+    """Whether following definitions from a register comes back to it."""
+    function, name = key
+    seen = {name}
+    while (function, name) in steps:
+        source = steps[function, name][0]
+        if not isinstance(source, Register):
+            return False
+        if source.name in seen:
+            return True
+        name = source.name
+        seen.add(name)
+    return False
 
 
 def _depth(kernel: Kernel, block: Block) -> int:

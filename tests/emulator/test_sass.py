@@ -204,3 +204,40 @@ def test_a_disassembler_that_fails_is_warned_of(compiled, monkeypatch, tmp_path)
     monkeypatch.setenv("COALESCE_CACHE", str(tmp_path / "cache"))
     with pytest.warns(UserWarning, match="too new"):
         assert machine_code(compiled.cubin, "row") is None
+
+
+STEPPING = """.version 8.5
+.target sm_90
+.address_size 64
+.visible .entry k(.param .u64 y) {
+  .reg .b64 %y; .reg .b32 %s, %a, %b, %c;
+  .shared .align 16 .b8 window[64];
+  mov.u32 %s, window;
+  ld.shared.u32 %a, [%s];
+  add.u32 %s, %s, 16;
+  ld.shared.u32 %b, [%s];
+  ld.shared.u32 %c, [%s];
+  add.u32 %a, %a, %b;
+  add.u32 %a, %a, %c;
+  ld.param.u64 %y, [y];
+  st.global.u32 [%y], %a;
+  ret;
+}
+"""
+
+
+def test_an_address_that_changed_between_two_loads_is_another_one(card):
+    """Loads by one register name, of which machine code has only the first."""
+    lines = STEPPING.split("\n")
+    first, _, last = (n for n, line in enumerate(lines, 1) if "ld.shared" in line)
+    stored = next(n for n, line in enumerate(lines, 1) if "st.global" in line)
+    accesses = (
+        sass.MachineAccess("LDS", "load", "shared", 4, first, 0),
+        sass.MachineAccess("STG.E", "store", "global", 4, stored, 0),
+    )
+    code = sass.MachineCode("k", 9, 16, 0, sass.ptx_digest(STEPPING), accesses)
+    kernel = card.module(STEPPING)["k"]
+    found = reconcile(kernel, code)
+    # the third loads what the second did, and is gone; what became of the second is not known
+    gone = [kernel.instructions[site].ptx_line for site in found.counted]
+    assert gone == [last]
