@@ -1,7 +1,8 @@
 """Modelled time: what bounds a launch, by the chip's table. A model, never a measurement.
 
 A launch takes as long as its tightest bound, plus what starting a grid costs and the first blocks'
-way to memory:
+way to memory. Waiting and moving data overlap where many warps are there to do either; the fewer
+there are, of those that the chip can hold, the more of the two adds up:
 
 - *dram*: bytes read and bytes made to differ from DRAM, which must be written some time, as the
   modelled caches have them, over the bandwidth that a copy reaches;
@@ -49,10 +50,20 @@ def modelled_time(report: Report, launch: Launch) -> Report:
     bounds = {name: 1e6 * s for name, s in seconds.items() if s or name in ("dram", "latency")}
     return replace(
         report,
-        time_us=arch.launch_us + start + max(bounds.values()),
+        time_us=arch.launch_us + start + _together(launch, bounds),
         time_kind="modelled",
         bounds=bounds,
     )
+
+
+def _together(launch: Launch, bounds: dict[str, float]) -> float:
+    """Microseconds of waiting and of working, overlapped as far as there are warps for both."""
+    x, y, z = launch.grid
+    waiting = bounds["latency"]
+    working = max(us for name, us in bounds.items() if name != "latency")
+    full = launch.fits.blocks_per_sm * launch.arch.sm_count
+    share = launch.fits.theoretical * min(x * y * z / full, 1.0)
+    return max(waiting, working) + (1.0 - share) * min(waiting, working)
 
 
 def dram_bytes(launch: Launch) -> float:
