@@ -48,7 +48,7 @@ FAULTS = {
     ),
     "deadlock": (
         "Every thread of a block has to reach __syncthreads(): no return and no if before it that "
-        "only some threads take."
+        "only some threads take. A loop that waits for a value needs a thread that writes it."
     ),
     "write to constant memory": "Constant memory and parameters can only be read.",
 }

@@ -37,7 +37,7 @@ def test_a_grid_waits_for_all_its_blocks(card, seed):
 
 def test_a_grid_that_does_not_fit_is_refused(card):
     a = np.zeros(8, dtype=np.float32)
-    with pytest.raises(LaunchError, match=r"5,000 blocks.*264 fit: 2 on each of 132 SMs.*threads"):
+    with pytest.raises(LaunchError, match=r"5,000 blocks.*264 fit: 2 on each of 132 SMs.*warps"):
         card.run(GRID, "jacobi", 5000, 1024, a, a, np.int32(8), np.int32(1), cooperative=True)
 
 
