@@ -450,17 +450,23 @@ extern "C" __global__ void kernel(const float4* in, float* out) {
     ),
 )
 
+# One line of the kernel's for compilers of any version: a statement of several has the line of any.
+COPY_4_BYTES = r"""
+#include <cuda_pipeline.h>
+#define COPY_4_BYTES(to, from) asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" \
+  :: "r"((unsigned)__cvta_generic_to_shared(to)), "l"(from) : "memory")
+"""
+
 COPIES = (
     Case(
         "copy that is not waited for",
         "racecheck",
-        r"""
-#include <cuda_pipeline.h>
+        COPY_4_BYTES
+        + r"""
 extern "C" __global__ void kernel(const float* in, float* out) {
   __shared__ float tile[128];
   int t = threadIdx.x;
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"  //!
-    :: "r"((unsigned)__cvta_generic_to_shared(&tile[t])), "l"(&in[t]) : "memory");
+  COPY_4_BYTES(&tile[t], &in[t]);  //!
   __pipeline_commit();
   __syncthreads();
   out[t] = tile[127 - t];  //!
@@ -474,13 +480,12 @@ extern "C" __global__ void kernel(const float* in, float* out) {
     Case(
         "copy waited for by its own thread only",
         "racecheck",
-        r"""
-#include <cuda_pipeline.h>
+        COPY_4_BYTES
+        + r"""
 extern "C" __global__ void kernel(const float* in, float* out) {
   __shared__ float tile[128];
   int t = threadIdx.x;
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"  //!
-    :: "r"((unsigned)__cvta_generic_to_shared(&tile[t])), "l"(&in[t]) : "memory");
+  COPY_4_BYTES(&tile[t], &in[t]);  //!
   __pipeline_commit();
   __pipeline_wait_prior(0);
   out[t] = tile[127 - t];  //!
@@ -494,19 +499,16 @@ extern "C" __global__ void kernel(const float* in, float* out) {
     Case(
         "one group waited for too few",
         "racecheck",
-        r"""
-#include <cuda_pipeline.h>
+        COPY_4_BYTES
+        + r"""
 extern "C" __global__ void kernel(const float* in, float* out) {
   __shared__ float tile[2][128];
   int t = threadIdx.x;
   float sum = 0;
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"  //!
-    :: "r"((unsigned)__cvta_generic_to_shared(&tile[0][t])), "l"(&in[t]) : "memory");
+  COPY_4_BYTES(&tile[0][t], &in[t]);  //!
   __pipeline_commit();
   for (int step = 1; step <= 4; ++step) {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"  //!
-    :: "r"((unsigned)__cvta_generic_to_shared(&tile[step % 2][t])), "l"(&in[step * 128 + t])
-    : "memory");
+    COPY_4_BYTES(&tile[step % 2][t], &in[step * 128 + t]);  //!
     __pipeline_commit();
     __pipeline_wait_prior(2);
     __syncthreads();
