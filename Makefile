@@ -29,7 +29,7 @@ help:
 	@echo "make setup        set up .venv only"
 	@echo "make lint | types | generated | unit     one part of make test"
 	@echo "make format       format and fix what ruff can"
-	@echo "make generate     write generated files anew: labs, environment.yml, the table of instructions"
+	@echo "make generate     write generated files anew: labs, environment.yml, tables in emulator/README.md"
 	@echo "make constraints  pin the newest versions of all dependencies in constraints.txt"
 	@echo "make clean        remove .venv and caches"
 
@@ -67,6 +67,7 @@ generate: setup
 	$(VENV) tools/conda_environment.py
 	$(VENV) -m grader make-labs
 	$(VENV) -m emulator.isa --write
+	$(VENV) -m benchmarks.approximate --write
 
 constraints: setup
 	$(VENV) tools/resolve_constraints.py

@@ -2,23 +2,18 @@
 
 ``python -m benchmarks.ncu_classics`` checks and times every kernel of ``classics``, runs each once
 under Nsight Compute and writes ``benchmarks/results/classics_h100.json``.
-``python -m benchmarks.ncu_classics --compare`` needs no GPU: it runs the same launches on the
-software GPU and prints, counter by counter, which agree and by how much the others differ.
+:mod:`benchmarks.approximate` compares.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import re
 import sys
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from benchmarks.classics import Classic, Placed, classics, program
 from benchmarks.ncu import available, find_ncu, number, profile, rows, version
@@ -122,68 +117,15 @@ def record(output: Path) -> int:
     return 0
 
 
-def compare(path: Path, scales: tuple[int, ...]) -> int:
-    """Print how the software GPU's counters and times compare; how many results differ."""
-    told = json.loads(path.read_text())
-    recorded = {(one["kernel"], one["scale"]): one for one in told["launches"]}
-    device: Any = open_device("emulated")
-    kernels = program()
-    ratios: dict[str, list[tuple[float, str]]] = defaultdict(list)
-    times, differ = [], 0
-    for scale, classic in launches():
-        if scale not in scales:
-            continue
-        theirs = recorded[classic.name, scale]
-        placed = Placed.on(device, classic)
-        report = device.profile(*placed.call(kernels))
-        name = f"{classic.name} x{scale}"
-        if theirs["exact"] and digest(device, placed) != theirs["output"]:
-            differ += 1
-            print(f"{name}: the output differs from the H100's")
-        ours = {m: v for m, v in report.counters.items() if m in told["metrics"]}
-        for metric, ratio in compared(ours, theirs["counters"]):
-            ratios[metric].append((ratio, name))
-        times.append((report.time_us / theirs["median_us"], name))
-    _print_table(ratios, times)
-    return differ
-
-
-def compared(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-    """Each metric both have, and ours over theirs; nothing over nothing is 1."""
-    for metric, mine in ours.items():
-        other = theirs.get(metric, 0.0)
-        yield metric, mine / other if other else (1.0 if not mine else float("inf"))
-
-
-def _print_table(
-    ratios: Mapping[str, list[tuple[float, str]]], times: list[tuple[float, str]]
-) -> None:
-    print(f"{'counter (ours over ncu)':66} equal     least  median    most  worst in")
-    for metric, found in sorted({**ratios, "modelled time over measured": times}.items()):
-        values = np.array([ratio for ratio, _ in found])
-        finite = values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
-        equal = int((values == 1).sum())
-        worst = max(found, key=lambda one: abs(np.log(max(one[0], 1e-9))))[1]
-        low, mid, high = (
-            (finite.min(), np.median(finite), finite.max()) if len(finite) else (0,) * 3
-        )
-        note = "" if equal == len(values) else worst
-        print(f"{metric:66} {equal:2}/{len(values):2} {low:9.3f} {mid:7.3f} {high:7.3f}  {note}")
-
-
 def main() -> int:
-    """Record on a GPU, or compare without one."""
+    """Record on a GPU."""
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
     parser.add_argument("--output", type=Path, default=RECORD)
-    parser.add_argument("--compare", action="store_true", help="the software GPU with the record")
-    parser.add_argument("--scale", type=int, action="append", help="compare at this scale only")
     parser.add_argument("--replay", action="store_true", help="launch only; what ncu runs")
     arguments = parser.parse_args()
     if arguments.replay:
         replay()
         return 0
-    if arguments.compare:
-        return compare(arguments.output, tuple(arguments.scale or SCALES))
     return record(arguments.output)
 
 

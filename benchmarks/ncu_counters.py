@@ -41,8 +41,8 @@ OPTIONAL = (
     "smsp__sass_thread_inst_executed.sum",
     "l1tex__t_sectors_pipe_lsu_mem_global_op_ld_lookup_hit.sum",
     "l1tex__m_xbar2l1tex_read_sectors.sum",
-    "lts__t_sectors_op_read.sum",
-    "lts__t_sectors_op_write.sum",
+    "lts__t_sectors_srcunit_tex_op_read.sum",
+    "lts__t_sectors_srcunit_tex_op_write.sum",
 )
 
 

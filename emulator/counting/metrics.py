@@ -40,8 +40,9 @@ L1_HITS = "l1tex__t_sectors_pipe_lsu_mem_global_op_ld_lookup_hit.sum"
 L1_HIT_RATE = "l1tex__t_sector_pipe_lsu_mem_global_op_ld_hit_rate.pct"
 L1_FROM_L2 = "l1tex__m_xbar2l1tex_read_sectors.sum"
 L2_OPERATIONS = {"ld": "read", "st": "write", "atom": "atom", "red": "red"}
-L2_SECTORS = "lts__t_sectors.sum"
-L2_HITS = "lts__t_sectors_lookup_hit.sum"
+# What L1 sends, once: ``lts__t_sectors`` alone also has what an H100's two halves of L2 send on.
+L2_SECTORS = "lts__t_sectors_srcunit_tex.sum"
+L2_HITS = "lts__t_sectors_srcunit_tex_lookup_hit.sum"
 L2_HIT_RATE = "lts__t_sector_hit_rate.pct"
 DRAM_READ, DRAM_WRITTEN = "dram__bytes_read.sum", "dram__bytes_write.sum"
 
@@ -120,7 +121,7 @@ def instructions(direction: str, space: str = "global") -> str:
 
 def l2_sectors(operation: str) -> str:
     """Sectors that reached L2; ``operation`` is one of :data:`L2_OPERATIONS`' values."""
-    return f"lts__t_sectors_op_{operation}.sum"
+    return f"lts__t_sectors_srcunit_tex_op_{operation}.sum"
 
 
 def shared_wavefronts(direction: str) -> str:

@@ -15,8 +15,11 @@ from kernels.runtime import open_device
 L1_HITS = "l1tex__t_sectors_pipe_lsu_mem_global_op_ld_lookup_hit.sum"
 L1_RATE = "l1tex__t_sector_pipe_lsu_mem_global_op_ld_hit_rate.pct"
 FROM_L2 = "l1tex__m_xbar2l1tex_read_sectors.sum"
-L2_READ, L2_WRITTEN = "lts__t_sectors_op_read.sum", "lts__t_sectors_op_write.sum"
-L2_HITS = "lts__t_sectors_lookup_hit.sum"
+L2_READ, L2_WRITTEN = (
+    "lts__t_sectors_srcunit_tex_op_read.sum",
+    "lts__t_sectors_srcunit_tex_op_write.sum",
+)
+L2_HITS = "lts__t_sectors_srcunit_tex_lookup_hit.sum"
 READ, WRITTEN = "dram__bytes_read.sum", "dram__bytes_write.sum"
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -127,7 +130,7 @@ def test_dram_is_read_64_bytes_at_a_time(card, stride, share):
 def test_atomics_and_volatile_loads_pass_l1_by(card):
     bins = np.zeros(1024, dtype=np.uint32)
     apart = card.run(STRIDED, "count", 4, 256, bins, np.int32(0), counters=True).counters
-    assert apart["lts__t_sectors_op_red.sum"] == 128
+    assert apart["lts__t_sectors_srcunit_tex_op_red.sum"] == 128
     assert apart[L1_HITS] == 0
     x, y = np.ones(32, dtype=np.float32), np.zeros(32, dtype=np.float32)
     fresh = card.run(STRIDED, "fresh", 1, 32, x, y, counters=True).counters
