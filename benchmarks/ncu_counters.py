@@ -21,7 +21,7 @@ from benchmarks.ncu import available, find_ncu, number, profile, rows, version
 from benchmarks.origin import RESULTS, gpu_origin, write
 from kernels.coalescing import BY_NAME, place
 from kernels.coalescing.catalogue import Placed
-from kernels.coalescing.launches import Launch
+from kernels.launches import Launch
 from kernels.runtime import open_device
 
 MODULE = "benchmarks.ncu_counters"

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from emulator import Report
-from kernels.coalescing.launches import Step, profile, time
+from kernels.launches import Step, profile, time
 from kernels.runtime import Device, Timing
 from widgets.live import Html, Live
 from widgets.look import BLUE, ORANGE, bar, faint, significant, table

@@ -1,105 +1,32 @@
-"""One launch as a value, so that it can be run, timed or profiled alike.
-
-Every kernel of the topic has a Python function ``step(device, ...)`` that launches it. The
-functions here call it with a device that only takes note:
-
->>> copy_offset(device, x, y, 5)                    # runs it
->>> profile(device, copy_offset, x, y, 5).counters  # runs it and counts
->>> time(device, copy_offset, x, y, 5).median_us
-"""
+"""What the launches of the topic share: its programs, and the checks of its arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from kernels.launches import Launch, Step, blocks_for, launch_of, profile, time
+from kernels.runtime import Program, cuda_program
 
-from kernels.runtime import Device, Program, Report, Timing, cuda_program
+__all__ = [
+    "Launch",
+    "Step",
+    "blocks_for",
+    "check_not_negative",
+    "check_room",
+    "launch_of",
+    "profile",
+    "program",
+    "time",
+]
 
 MAX_ELEMENTS = 1 << 30  # indices are 32-bit, and a grid may reach past the last element
-
-Step = Callable[..., None]
-
-
-@dataclass(frozen=True)
-class Launch:
-    """What ``device.launch`` was given."""
-
-    kernel: Any  # a KernelFunction, or a Numba kernel
-    grid: Any
-    block: Any
-    args: tuple[Any, ...]
-    shared_bytes: int = 0
-
-    @property
-    def blocks(self) -> int:
-        """Blocks of the grid."""
-        return int(np.prod(self.grid, dtype=np.int64))
-
-    @property
-    def threads(self) -> int:
-        """Threads of a block."""
-        return int(np.prod(self.block, dtype=np.int64))
-
-
-class _Noting:
-    """A device that notes launches and runs none; for the rest, the device behind it."""
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-        self.launches: list[Launch] = []
-
-    def launch(self, kernel: Any, grid: Any, block: Any, args: Any, shared_bytes: int = 0) -> None:
-        self.launches.append(Launch(kernel, grid, block, tuple(args), shared_bytes))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._device, name)
-
-
-def launch_of(device: Device, step: Step, *arguments: Any, **options: Any) -> Launch:
-    """The one launch that ``step(device, *arguments)`` makes, without running it."""
-    noting = _Noting(device)
-    step(noting, *arguments, **options)
-    if len(noting.launches) != 1:
-        name = getattr(step, "__name__", repr(step))
-        raise ValueError(f"{name} makes {len(noting.launches)} launches; expected one")
-    return noting.launches[0]
-
-
-def profile(device: Device, step: Step, *arguments: Any, **options: Any) -> Report:
-    """Run ``step(device, *arguments)`` once and say what it cost."""
-    one = launch_of(device, step, *arguments, **options)
-    return device.profile(one.kernel, one.grid, one.block, one.args, one.shared_bytes)
-
-
-def time(
-    device: Device,
-    step: Step,
-    *arguments: Any,
-    repeat: int = 20,
-    warmup: int = 3,
-    **options: Any,
-) -> Timing:
-    """How long the launch of ``step(device, *arguments)`` takes: measured, or modelled."""
-    one = launch_of(device, step, *arguments, **options)
-    return device.time(
-        one.kernel, one.grid, one.block, one.args, one.shared_bytes, repeat=repeat, warmup=warmup
-    )
 
 
 @cache
 def program(family: str) -> Program:
     """The compiled program of ``family``.cu in this folder."""
     return cuda_program(Path(__file__).with_name(f"{family}.cu"))
-
-
-def blocks_for(n: int, per_block: int) -> int:
-    """Blocks that cover ``n`` elements; one for none, since no grid is empty."""
-    return max(1, -(-n // per_block))
 
 
 def check_room(name: str, array: str, size: int, needed: int) -> None:
