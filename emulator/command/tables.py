@@ -91,7 +91,7 @@ def text(all_tables: Sequence[Table]) -> str:
 
 def value_text(name: str, value: float) -> str:
     """A counter's value with its unit where the name has one."""
-    if name.endswith(".pct"):
+    if metrics.plain_name(name).endswith(", %"):
         return f"{fraction(value)} %"
     return fraction(value) if name.endswith(".ratio") else amount(value)
 

@@ -305,7 +305,9 @@ def row(text: str, name: str) -> list[str]:
 def test_a_profile_has_tables_and_the_annotated_source(transpose):
     done = transpose("profile", *TRANSPOSE_32)
     assert (done.status, done.err) == (0, "")
-    glob, shared = done.out.split("Global memory")[1].split("Shared memory")[:2]
+    occupancy, glob = done.out.split("Global memory")
+    assert row(occupancy, "warps an SM can hold") == ["100", "%"]
+    glob, shared = glob.split("Shared memory")[:2]
     assert row(glob, "requests") == ["32", "32"]
     assert row(glob, "sectors of 32 bytes") == ["128", "128"]
     assert row(glob, "sectors a request") == ["4", "4"]
