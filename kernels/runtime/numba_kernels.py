@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import linecache
 import re
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -20,6 +23,7 @@ from kernels.runtime.errors import ArgumentError, CompileError
 from kernels.runtime.program import DEFAULT_ARCH, KernelFunction, Program
 
 NumbaTypes = tuple[Any, ...]
+DEVICE_RUNTIME = "cudaCG"  # what functions of cudadevrt for cooperative groups begin with
 
 
 class NumbaProgram(Program):
@@ -133,21 +137,36 @@ def _compile(function: Callable[..., Any], types: NumbaTypes) -> NumbaProgram:
     return known[types]
 
 
+@contextlib.contextmanager
+def _as_if_for(capability: tuple[int, int]) -> Iterator[None]:
+    """Numba asks the driver which chip to compile device functions for: answer in its stead."""
+    answer = SimpleNamespace(compute_capability=capability)
+    with mock.patch("numba.cuda.dispatcher.get_current_device", lambda: answer):
+        yield
+
+
 def _compile_now(function: Callable[..., Any], types: NumbaTypes) -> NumbaProgram:
     from numba import cuda
     from numba.core.errors import NumbaError
 
     major, minor = int(DEFAULT_ARCH[3:-1]), int(DEFAULT_ARCH[-1])
     try:
-        ptx, _ = cuda.compile(  # type: ignore[attr-defined]
-            function, types, device=False, output="ptx", abi="numba", lineinfo=True,
-            cc=(major, minor),
-        )  # fmt: skip
+        with _as_if_for((major, minor)):
+            ptx, _ = cuda.compile(  # type: ignore[attr-defined]
+                function, types, device=False, output="ptx", abi="numba", lineinfo=True,
+                cc=(major, minor),
+            )  # fmt: skip
     except NumbaError as error:
         raise CompileError(f"{function.__name__}: {error}") from None
     path = inspect.getsourcefile(function) or function.__code__.co_filename
     text = "".join(linecache.getlines(path))
     text_of_ptx = (ptx.decode() if isinstance(ptx, bytes) else ptx).rstrip("\0")
+    if DEVICE_RUNTIME in text_of_ptx:
+        raise CompileError(
+            f"{function.__name__}: cuda.cg.this_grid() calls NVIDIA's device runtime, which is not "
+            "linked here: launch one kernel after another, or write this one in CUDA C++, where "
+            "cooperative_groups::this_grid() needs no library"
+        )
     # Numba's mangled names are long and its own; messages and profilers want the function's.
     (mangled,) = re.findall(r"\.visible \.entry (\w+)\(", text_of_ptx)
     readable = text_of_ptx.replace(mangled, function.__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -198,3 +199,49 @@ def test_two_programs_of_one_source_share_nothing_but_the_cache():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert cuda_program(SCALE) is not cuda_program(SCALE)
+
+
+@numba_cuda.jit(device=True)
+def clamped(value, low, high):
+    return min(max(value, low), high)
+
+
+def with_helpers(x, y):
+    i = numba_cuda.grid(1)
+    if i < x.size:
+        y[i] = clamped(math.sqrt(x[i]), 1.0, 3.0) + sum_of_pair((x[i], x[i]))
+
+
+@numba_cuda.jit(device=True)
+def sum_of_pair(pair):
+    total = 0.0
+    for value in pair:
+        total += value
+    return total
+
+
+def test_numba_kernels_call_functions_of_their_own(device):
+    x, y = np.linspace(0, 16, 40), np.empty(40)
+    there, out = device.asarray(x), device.asarray(y)
+    program = numba_program(with_helpers, "void(float64[::1], float64[::1])")
+    device.launch(program["with_helpers"], 2, 32, (there, out))
+    expected = np.clip(np.sqrt(x), 1, 3) + 2 * x
+    np.testing.assert_allclose(device.to_host(out), expected, rtol=1e-15)
+
+
+def test_numba_kernels_print(device, capfd):
+    def greet(x):
+        print("thread", numba_cuda.threadIdx.x, x[numba_cuda.threadIdx.x])
+
+    values = device.asarray(np.array([2.5, 3.5]))
+    device.launch(numba_program(greet, "void(float64[::1])")["greet"], 1, 2, (values,))
+    assert capfd.readouterr().out == "thread 0 2.500000\nthread 1 3.500000\n"
+
+
+def test_numbas_grid_groups_are_refused_with_a_way_out():
+    def meets(x):
+        x[numba_cuda.grid(1)] = 1.0
+        numba_cuda.cg.this_grid().sync()
+
+    with pytest.raises(CompileError, match="device runtime.*CUDA C"):
+        numba_program(meets, "void(float64[::1])")
