@@ -243,5 +243,5 @@ def test_numbas_grid_groups_are_refused_with_a_way_out():
         x[numba_cuda.grid(1)] = 1.0
         numba_cuda.cg.this_grid().sync()
 
-    with pytest.raises(CompileError, match="device runtime.*CUDA C"):
+    with pytest.raises(CompileError, match=r"device runtime.*CUDA C"):
         numba_program(meets, "void(float64[::1])")
