@@ -9,6 +9,7 @@ import ctypes
 import mmap
 import weakref
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,7 @@ CHECKS = ("memcheck", "racecheck", "initcheck", "synccheck")
 OBSERVE = {"racecheck": RACES, "initcheck": UNINITIALISED}
 TABLE = 1 << 12
 LINE_CELLS = 32
-MOST_KEPT = 1 << 28  # bytes of RAM that cells may hold between launches
+MOST_KEPT = 1 << 28  # bytes of RAM that lines and cells may hold between launches
 HEAP_ROOM = 1 << 30  # of addresses behind the last array, for what a kernel allocates itself
 
 
@@ -46,10 +47,37 @@ def checks_named(checks: Collection[str] | str) -> frozenset[str]:
     return frozenset(CHECKS) if "all" in names else frozenset(names | {"memcheck"})
 
 
-# Cells of the last launch in each memory, for the next.
-_cells: weakref.WeakKeyDictionary[DeviceMemory, ctypes.Array[ctypes.c_char]] = (
-    weakref.WeakKeyDictionary()
-)
+@dataclass
+class Kept:
+    """Lines and cells of global memory, which the next launch uses again.
+
+    Touching fresh pages takes longer than all else that the checkers do, and so would clearing.
+    Instead lines say in which epoch they were touched; a launch begins a new one.
+    """
+
+    lines: ctypes.Array[ctypes.c_char]
+    cells: ctypes.Array[ctypes.c_char]
+    epoch: int = 0
+    # bytes of both that may take RAM, at most: for the arrays of the last launch, and of others
+    touched: int = 0
+    touched_before: int = 0
+    span: tuple[int, int] = (0, 0)  # of addresses, in the last launch
+
+    def fits(self, lines_bytes: int, cells_bytes: int) -> bool:
+        return ctypes.sizeof(self.lines) >= lines_bytes and ctypes.sizeof(self.cells) >= cells_bytes
+
+    def note_touched(self, nbytes: int, span: tuple[int, int]) -> int:
+        """A launch is over. Launches with the same arrays are taken to touch the same pages."""
+        if span == self.span:
+            self.touched = max(self.touched, nbytes)
+        else:
+            self.touched_before += self.touched
+            self.touched = nbytes
+            self.span = span
+        return self.touched_before + self.touched
+
+
+_kept: weakref.WeakKeyDictionary[DeviceMemory, Kept] = weakref.WeakKeyDictionary()
 
 
 class Watch:
@@ -78,9 +106,10 @@ class Watch:
         span = checker.high - checker.low
         if self.races:
             cells = (span >> checker.global_shift) + LINE_CELLS
-            checker.cells = self._reserve_cells(cells * CELL_BYTES)
-            checker.lines = self._reserve(cells // LINE_CELLS * LINE_BYTES)
-            facts.note_lane_shifts(checker.global_shift)
+            self.kept = self._take_kept(cells // LINE_CELLS * LINE_BYTES, cells * CELL_BYTES)
+            checker.lines = ctypes.addressof(self.kept.lines)
+            checker.cells = ctypes.addressof(self.kept.cells)
+            checker.epoch = self.kept.epoch
             self._reserve_releases()
         if self.unset:
             self._map_unset(span)
@@ -92,16 +121,20 @@ class Watch:
         self._held.append(buffer)
         return ctypes.addressof(buffer)
 
-    def _reserve_cells(self, nbytes: int) -> int:
-        """Cells for global memory, used again: their contents mean nothing before a line says so.
+    def _take_kept(self, lines_bytes: int, cells_bytes: int) -> Kept:
+        """Lines and cells of an earlier launch, or new ones. Nobody else has them meanwhile."""
+        kept = _kept.pop(self.launch.memory, None)
+        if kept is None or not kept.fits(lines_bytes, cells_bytes):
+            kept = Kept(_reserve(lines_bytes), _reserve(cells_bytes))
+        kept.epoch += 1
+        return kept
 
-        Touching fresh pages takes longer than all else that the checkers do.
-        """
-        kept = _cells.get(self.launch.memory)
-        if kept is None or ctypes.sizeof(kept) < nbytes:
-            kept = _cells[self.launch.memory] = _reserve(nbytes)
-        self._held.append(kept)
-        return ctypes.addressof(kept)
+    def _keep(self, kept: Kept) -> None:
+        """Let the next launch have the lines and cells, unless they hold much RAM."""
+        checker = self.checker
+        nbytes = checker.opened * LINE_BYTES + checker.spreads * LINE_CELLS * CELL_BYTES
+        if kept.note_touched(nbytes, (checker.low, checker.high)) <= MOST_KEPT:
+            _kept[self.launch.memory] = kept
 
     def _reserve_releases(self) -> None:
         """What each block has released to others, if this kernel ever could."""
@@ -136,8 +169,9 @@ class Watch:
         shadow.shared_bytes = max(context.shared_bytes, 16)
         shadow.local_bytes = context.local_bytes * 32 * context.warps
         if self.races:
-            granules = (shadow.shared_bytes >> self.checker.shared_shift) + 1
+            granules = (shadow.shared_bytes >> self.checker.shared_shift) + LINE_CELLS
             shadow.cells = self._reserve(granules * CELL_BYTES)
+            shadow.lines = self._reserve(granules // LINE_CELLS * LINE_BYTES)
             if self.instructions.copies:
                 shadow.in_flight = self._reserve(shadow.shared_bytes)
         if self.unset:
@@ -150,8 +184,8 @@ class Watch:
         """What was found, the most frequent first. Notes what the launch wrote."""
         from emulator.findings import findings
 
-        if self.checker.spreads * LINE_CELLS * CELL_BYTES > MOST_KEPT:
-            _cells.pop(self.launch.memory, None)
+        if self.races:
+            self._keep(self.kept)
         if self.checker.unset:
             for allocation in self.launch.memory.allocations:
                 if allocation.fresh:

@@ -20,7 +20,6 @@ from emulator.watch.shadow import (
     IS_VOLATILE,
     READS,
     RELEASES,
-    SHIFT_BIT,
     SITE_MASK,
     WRITES,
     Facts,
@@ -66,12 +65,6 @@ class MemoryInstructions:
     def instruction(self, number: int) -> Instruction | None:
         """A memory instruction by its number; None for those past the last that stamps can name."""
         return self.numbered[number - 1] if 0 < number < SITE_MASK else None
-
-    def note_lane_shifts(self, granule_shift: int) -> None:
-        """Say of each instruction how many cells of global memory a lane of it accesses."""
-        for number, inst in enumerate(self.numbered, 1):
-            cells = max(lane_bytes(inst) >> granule_shift, 1)
-            self.flags_by_number[number] |= (cells.bit_length() - 1) << SHIFT_BIT
 
     def granule_shift(self, space: str) -> int:
         """log2 of the bytes of a cell: the smallest access that may touch a space."""

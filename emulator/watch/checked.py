@@ -44,6 +44,7 @@ from emulator.watch.shadow import (
     size,
 )
 from emulator.watch.uninitialised import fill_bytes, watch_uninitialised
+from emulator.watch.wavefronts import lanes_in
 
 read_u32, _ = accessors("uint32")
 read_i64, write_i64 = accessors("int64")
@@ -57,6 +58,7 @@ LOCAL_AT = offset(BlockState, "local")
 FACTS_AT = offset(Checker, "facts")
 FACTS_BYTES = size(Facts)
 FULL = (1 << LANES) - 1
+IRREGULAR = 1 << 62
 FLAGS_AT = offset(Facts, "flags")
 LOW_AT = offset(Checker, "low")
 HIGH_AT = offset(Checker, "high")
@@ -65,7 +67,10 @@ GLOBAL_CELLS_AT = offset(Checker, "cells")
 GLOBAL_SHIFT_AT = offset(Checker, "global_shift")
 SHARED_SHIFT_AT = offset(Checker, "shared_shift")
 GLOBAL_UNSET_AT = offset(Checker, "unset")
+EPOCH_AT = offset(Checker, "epoch")
 CELLS_AT = offset(Shadow, "cells")
+SHARED_LINES_AT = offset(Shadow, "lines")
+SHARED_EPOCH_AT = offset(Shadow, "epoch")
 SHARED_UNSET_AT = offset(Shadow, "shared_unset")
 LOCAL_UNSET_AT = offset(Shadow, "local_unset")
 SHARED_BYTES_AT = offset(Shadow, "shared_bytes")
@@ -79,6 +84,7 @@ def observe_start_block(context: int, state: int) -> None:
     if shadow == 0:
         return
     start_clocks(context, state, shadow)
+    write_i64(shadow + SHARED_EPOCH_AT, read_i64(shadow + SHARED_EPOCH_AT) + 1)
     if read_i64(shadow + SHARED_UNSET_AT) != 0:
         fill_bytes(read_i64(shadow + SHARED_UNSET_AT), read_i64(shadow + SHARED_BYTES_AT), UNSET)
     if read_i64(shadow + IN_FLIGHT_AT) != 0:
@@ -92,22 +98,36 @@ def observe_start_block(context: int, state: int) -> None:
 def inside(warp: int, mask: int, low: int, high: int) -> int:
     """The lanes whose addresses are in ``low .. high``."""
     found = 0
-    for lane in range(LANES):
-        if mask >> lane & 1:
-            address = read_i64(warp + ADDRESSES_AT + 8 * lane)
-            if low <= address < high:
-                found |= 1 << lane
-    return found
+    for lane in range(LANES):  # without branches: several lanes at once
+        address = read_i64(warp + ADDRESSES_AT + 8 * lane)
+        found |= (int(low <= address) & int(address < high)) << lane
+    return found & mask
 
 
 @inner
-def is_dense(warp: int, nbytes: int) -> bool:
-    """Whether every lane's access begins where that of the lane before ends."""
+def step_between(warp: int, mask: int) -> int:
+    """Bytes from each lane's address to the next one's, if these are the first lanes; IRREGULAR."""
+    if mask & (mask + 1) != 0 or mask == 0:
+        return IRREGULAR
     first = read_i64(warp + ADDRESSES_AT)
+    step = read_i64(warp + ADDRESSES_AT + 8) - first if mask > 1 else 0
     away = 0
-    for lane in range(LANES):
-        away |= read_i64(warp + ADDRESSES_AT + 8 * lane) - first - nbytes * lane
-    return bool(away == 0)
+    for lane in range(LANES):  # without branches: several lanes at once
+        apart = read_i64(warp + ADDRESSES_AT + 8 * lane) - first - step * lane
+        away |= apart & -(mask >> lane & 1)
+    return step if away == 0 else IRREGULAR
+
+
+@inner
+def inside_global(checker: int, warp: int, mask: int, step: int) -> int:
+    """The lanes whose addresses are in memory that has shadows."""
+    low, high = read_i64(checker + LOW_AT), read_i64(checker + HIGH_AT)
+    if step != IRREGULAR:
+        first = read_i64(warp + ADDRESSES_AT)
+        last = first + step * (lanes_in(mask) - 1)
+        if min(first, last) >= low and max(first, last) < high:
+            return mask
+    return inside(warp, mask, low, high)
 
 
 @inner
@@ -129,8 +149,11 @@ def check_one_space(
     reads, writes = flags & READS != 0, flags & WRITES != 0
     if flags & IS_COPY:
         reads, writes = space == GLOBAL, space == SHARED
-    unset = lines = cells = shift = lane_bytes = 0
+    unset = lines = cells = shift = epoch = lane_bytes = 0
+    step = step_between(warp, mask)
     if space == SHARED:
+        lines = read_i64(shadow + SHARED_LINES_AT)
+        epoch = read_i64(shadow + SHARED_EPOCH_AT)
         cells = read_i64(shadow + CELLS_AT)
         shift = read_i64(checker + SHARED_SHIFT_AT)
         if flags & IS_COPY == 0:  # a copy's bytes are there when it completes
@@ -142,12 +165,15 @@ def check_one_space(
             unset += int(read_u32(warp + INDEX_AT)) * LANES * lane_bytes
     else:
         base = read_i64(checker + LOW_AT)
-        mask = inside(warp, mask, base, read_i64(checker + HIGH_AT))
+        near = inside_global(checker, warp, mask, step)
+        if near != mask:
+            mask, step = near, IRREGULAR
+        epoch = read_i64(checker + EPOCH_AT)
         lines = read_i64(checker + LINES_AT)
         cells = read_i64(checker + GLOBAL_CELLS_AT)
         shift = read_i64(checker + GLOBAL_SHIFT_AT)
         unset = read_i64(checker + GLOBAL_UNSET_AT)
-    dense = mask == FULL and is_dense(warp, nbytes)
+    dense = mask == FULL and step == nbytes
     if watching & UNINITIALISED and unset != 0:
         watch_uninitialised(
             checker, shadow, warp, facts, mask, nbytes, space, unset, base, lane_bytes,
@@ -155,8 +181,8 @@ def check_one_space(
         )  # fmt: skip
     if watching & RACES and cells != 0:
         watch_races(
-            checker, state, shadow, warp, facts, mask, nbytes, space, lines, cells, base, shift,
-            writes, dense,
+            checker, state, shadow, warp, facts, mask, nbytes, space, lines, cells, epoch, base,
+            shift, writes, step,
         )  # fmt: skip
 
 

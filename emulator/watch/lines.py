@@ -1,85 +1,109 @@
-"""Lines of 32 cells that one warp accesses whole: one set of stamps instead of 32.
+"""Lines of 32 cells, for which a few entries say what 32 cells would: who touched which of them.
 
-Most accesses to global memory are dense: 32 lanes, one after the other. A line that has only been
-accessed so needs no cells: lane ``first + (cell >> shift)`` touched each, where the stamp holds
-``first`` and the instruction says the shift. A line of which one cell is used, as strided accesses
-do, holds that cell's stamps. Any other access spreads the line to its cells first, and from then on
-the cells hold what is known.
+Most accesses are regular: neighbouring lanes are a constant number of cells apart. All that the
+lanes of one instruction did to a line is one *entry*: the stamp of a lane, which cells it is about,
+and how to tell from a cell which lane it was. So one comparison stands for up to 32, and an access
+costs as many of them as it touches lines, whether its lanes are neighbours or fields of structures.
+A lane on its own makes an entry, too.
+
+An entry belongs to one of a cell's four slots, and what the entries of a line say together is
+exactly what its cells would. Once an access is not ordered after what a line says, or there are too
+many entries, the line is *spread*: its cells hold what is known from then on.
 """
 
 from __future__ import annotations
 
 from emulator.native.compiled import accessors, inner
-from emulator.native.layout import LANES
-from emulator.watch.clocks import KNOWN_AT, TAG_AT, released_before, rows_of
+from emulator.native.layout import LANES, SHARED
+from emulator.watch.clocks import KNOWN_AT, PARTED_AT, TAG_AT, released_before, rows_of
 from emulator.watch.shadow import (
+    BLOCK_SCOPE,
     BLOCK_SHIFT,
     CELL_BYTES,
     CLOCK_MASK,
     CLOCK_SHIFT,
+    ENTRIES,
     HEARD,
+    IS_STRONG,
+    IS_VOLATILE,
     LINE_BYTES,
-    OTHER_READ_AT,
-    READ_AT,
-    SHIFT_BIT,
     SITE_MASK,
-    STRONG_AT,
     THREAD_MASK,
     THREAD_SHIFT,
-    WRITE_AT,
     Checker,
     offset,
 )
+from emulator.watch.wavefronts import lanes_in
 
 read_i64, write_i64 = accessors("int64")
 
 BY_NUMBER_AT = offset(Checker, "by_number")
 SPREADS_AT = offset(Checker, "spreads")
-STATE_AT = 32  # 0, SPREAD, or 1 + the only cell that was touched, whose stamps the line holds
-SPREAD = -1
+OPENED_AT = offset(Checker, "opened")
 CELLS_SHIFT = 5
+WARP_SHIFT = THREAD_SHIFT + 5
+
+# A line begins with its epoch and how many entries there are. What another epoch left is nothing.
+COUNT_BITS = 8
+COUNT_MASK = (1 << COUNT_BITS) - 1
+SPREAD = COUNT_MASK
+ENTRIES_AT, ENTRY_BYTES = 8, 16
+
+# An entry is a stamp, then these: its cells as bits; the cell at which the stamp's lane begins, and
+# how many cells further the next lane does; the slot. Cells are counted from the line's first.
+CELLS_MASK = (1 << LANES) - 1
+BEGIN_SHIFT, STRIDE_SHIFT, SLOT_SHIFT = 32, 44, 50
+BEGIN_BIAS = 1 << 11
+BEGIN_MASK = (1 << (STRIDE_SHIFT - BEGIN_SHIFT)) - 1
+STRIDE_MASK = (1 << (SLOT_SHIFT - STRIDE_SHIFT)) - 1
+LANES_MASK = (1 << SLOT_SHIFT) - (1 << BEGIN_SHIFT)
+ONE_LANE = BEGIN_BIAS << BEGIN_SHIFT | LANES << STRIDE_SHIFT
+WRITE, STRONG, READ, OTHER_READ = range(4)  # slots, in the order of a cell's stamps
 
 
 @inner
-def lane_shift(checker: int, stamp: int) -> int:
-    """log2 of the cells that each lane of a stamped instruction accesses."""
-    number = stamp & SITE_MASK
-    return int(read_i64(read_i64(checker + BY_NUMBER_AT) + 8 * number)) >> SHIFT_BIT
+def excused(checker: int, flags: int, other: int, stamp: int, space: int) -> bool:
+    """Whether two accesses may meet because both are strong."""
+    number = other & SITE_MASK
+    theirs = read_i64(read_i64(checker + BY_NUMBER_AT) + 8 * number)
+    if flags & theirs & IS_STRONG == 0:
+        return False
+    if (flags | theirs) & BLOCK_SCOPE and other >> BLOCK_SHIFT != stamp >> BLOCK_SHIFT:
+        return False
+    same_warp = other >> WARP_SHIFT == stamp >> WARP_SHIFT
+    return not ((flags | theirs) & IS_VOLATILE and same_warp and space == SHARED)
 
 
 @inner
-def spread(checker: int, line: int, cells: int) -> None:
-    """Give a line's cells the stamps that the line stands for, over what an earlier launch left."""
-    only = read_i64(line + STATE_AT) - 1
-    for slot in range(WRITE_AT, OTHER_READ_AT + 8, 8):
-        stamp = read_i64(line + slot)
-        if stamp == 0 or only >= 0:
-            for cell in range(LANES):
-                write_i64(cells + CELL_BYTES * cell + slot, stamp if cell == only else 0)
-        else:
-            shift = lane_shift(checker, stamp)
-            for cell in range(LANES):
-                whose = stamp + ((cell >> shift) << THREAD_SHIFT)
-                write_i64(cells + CELL_BYTES * cell + slot, whose)
-    write_i64(line + STATE_AT, SPREAD)
+def stamp_of(stamp: int, entry: int, cell: int) -> int:
+    """The stamp that an entry gives one of its cells."""
+    begin = (entry >> BEGIN_SHIFT & BEGIN_MASK) - BEGIN_BIAS
+    lanes = (cell - begin) // (entry >> STRIDE_SHIFT & STRIDE_MASK)
+    return stamp + (lanes << THREAD_SHIFT)
+
+
+@inner
+def spread(checker: int, line: int, cells: int, epoch: int) -> None:
+    """Give a line's cells what its entries say, over what an earlier launch left there."""
+    head = read_i64(line)
+    count = head & COUNT_MASK if head >> COUNT_BITS == epoch else 0
+    for word in range(LANES * CELL_BYTES // 8):
+        write_i64(cells + 8 * word, 0)
+    for number in range(count):
+        at = line + ENTRIES_AT + ENTRY_BYTES * number
+        stamp, entry = read_i64(at), read_i64(at + 8)
+        slot = cells + 8 * (entry >> SLOT_SHIFT)
+        for cell in range(LANES):
+            if entry >> cell & 1:
+                write_i64(slot + CELL_BYTES * cell, stamp_of(stamp, entry, cell))
+    write_i64(line, epoch << COUNT_BITS | SPREAD)
     write_i64(checker + SPREADS_AT, read_i64(checker + SPREADS_AT) + 1)
 
 
 @inner
-def cell_in(checker: int, line: int, cells: int, cell: int) -> int:
-    """Where the stamps of one of a line's cells lie; the line is made to let it have its own."""
-    state = read_i64(line + STATE_AT)
-    if state == SPREAD:
-        return cells + CELL_BYTES * cell
-    if state == 0:
-        used = read_i64(line + WRITE_AT) | read_i64(line + READ_AT) | read_i64(line + OTHER_READ_AT)
-        if used == 0:
-            state = cell + 1
-            write_i64(line + STATE_AT, state)
-    if state == cell + 1:
-        return line
-    spread(checker, line, cells)
-    return cells + CELL_BYTES * cell
+def is_spread(line: int, epoch: int) -> bool:
+    """Whether a line's cells hold what is known."""
+    return bool(read_i64(line) == epoch << COUNT_BITS | SPREAD)
 
 
 @inner
@@ -95,46 +119,205 @@ def warp_happened_before(checker: int, shadow: int, index: int, stamp: int) -> b
 
 
 @inner
+def same_threads(theirs: int, their_entry: int, stamp: int, entry: int) -> bool:
+    """Whether the same thread touched each of the cells that two entries share."""
+    if (their_entry ^ entry) & LANES_MASK == 0:
+        return bool((theirs ^ stamp) >> THREAD_SHIFT == 0)
+    if (theirs ^ stamp) >> WARP_SHIFT != 0:
+        return False
+    shared = their_entry & entry & CELLS_MASK
+    for cell in range(LANES):
+        if shared >> cell & 1:
+            apart = stamp_of(theirs, their_entry, cell) ^ stamp_of(stamp, entry, cell)
+            if apart >> THREAD_SHIFT != 0:
+                return False
+    return True
+
+
+@inner
+def touch(
+    checker: int,
+    shadow: int,
+    index: int,
+    line: int,
+    epoch: int,
+    stamp: int,
+    entry: int,
+    flags: int,
+    space: int,
+    writes: bool,
+    notes: bool,
+) -> bool:
+    """Enter an access into a line; False: its cells have to be compared one by one.
+
+    ``entry`` is the access as one of slot 0. ``notes``: whether a read leaves a stamp.
+    """
+    head = read_i64(line)
+    count = head & COUNT_MASK
+    if head >> COUNT_BITS != epoch:
+        count = 0
+        write_i64(checker + OPENED_AT, read_i64(checker + OPENED_AT) + 1)
+    if count == SPREAD:
+        return False
+    cells = entry & CELLS_MASK
+    held = 0  # cells in which another thread's read, not ordered before this one, stays
+    for number in range(count):
+        at = line + ENTRIES_AT + ENTRY_BYTES * number
+        other, theirs = read_i64(at), read_i64(at + 8)
+        slot = theirs >> SLOT_SHIFT
+        if theirs & cells == 0 or (slot == OTHER_READ and not writes):
+            continue
+        if same_threads(other, theirs, stamp, entry):
+            continue
+        if warp_happened_before(checker, shadow, index, other):
+            continue
+        if read_i64(shadow + PARTED_AT) >> index & 1:
+            return False  # lanes of this warp know different things
+        if slot == READ and not writes:
+            held |= theirs & cells
+        elif not excused(checker, flags, other, stamp, space):
+            return False
+    if not writes and not notes:
+        return True
+    strong = flags & IS_STRONG != 0
+    mine = entry
+    if writes and strong:
+        mine |= STRONG << SLOT_SHIFT
+    elif not writes:
+        mine = (entry & ~held) | READ << SLOT_SHIFT
+    kept = 0
+    for number in range(count):
+        at = line + ENTRIES_AT + ENTRY_BYTES * number
+        other, theirs = read_i64(at), read_i64(at + 8)
+        slot = theirs >> SLOT_SHIFT
+        if writes:
+            replaced = cells if not strong or slot == STRONG else 0
+        else:
+            replaced = cells & ~held if slot == READ else held if slot == OTHER_READ else 0
+        theirs &= ~replaced
+        if other == stamp and (theirs ^ mine) >> BEGIN_SHIFT == 0:
+            mine |= theirs & CELLS_MASK
+        elif theirs & CELLS_MASK != 0:
+            into = line + ENTRIES_AT + ENTRY_BYTES * kept
+            write_i64(into, other)
+            write_i64(into + 8, theirs)
+            kept += 1
+    write_i64(line, epoch << COUNT_BITS | kept)
+    if kept + 2 > ENTRIES:
+        return False
+    into = line + ENTRIES_AT + ENTRY_BYTES * kept
+    if mine & CELLS_MASK != 0:
+        write_i64(into, stamp)
+        write_i64(into + 8, mine)
+        into += ENTRY_BYTES
+        kept += 1
+    if held != 0:
+        write_i64(into, stamp)
+        write_i64(into + 8, (entry & ~CELLS_MASK) | held | OTHER_READ << SLOT_SHIFT)
+        kept += 1
+    write_i64(line, epoch << COUNT_BITS | kept)
+    return True
+
+
+@inner
+def writer_of(lines: int, cells: int, epoch: int, number: int) -> int:
+    """The stamp of the last plain write to a cell; 0: nobody wrote it."""
+    line, cell = lines + (number >> CELLS_SHIFT) * LINE_BYTES, number % LANES
+    if is_spread(line, epoch):
+        return int(read_i64(cells + number * CELL_BYTES))
+    head = read_i64(line)
+    for at in range(head & COUNT_MASK if head >> COUNT_BITS == epoch else 0):
+        entry = read_i64(line + ENTRIES_AT + ENTRY_BYTES * at + 8)
+        if entry >> SLOT_SHIFT == WRITE and entry >> cell & 1:
+            return stamp_of(read_i64(line + ENTRIES_AT + ENTRY_BYTES * at), entry, cell)
+    return 0
+
+
+@inner
+def lanes_of_cells(first: int, stride: int, low: int, high: int) -> int:
+    """The lanes that begin in cells ``low .. high`` or that reach into them, as bits; and more."""
+    begin = max((low - first) // stride, 0)
+    end = min((high - 1 - first) // stride, LANES - 1)
+    return (1 << (end + 1)) - (1 << begin)
+
+
+@inner
 def watch_lines(
     checker: int,
     shadow: int,
     index: int,
     lines: int,
+    epoch: int,
+    first: int,
+    stride: int,
+    width: int,
+    mask: int,
     stamp: int,
+    flags: int,
+    space: int,
     writes: bool,
+    notes: bool,
 ) -> int:
-    """A dense access by all lanes, from the first of ``lines`` on, of lane 0's ``stamp``.
+    """An access by the first few lanes, those of ``mask``; lane 0's ``stamp``.
 
-    Returns the lanes that are left to be compared cell by cell.
+    Each accesses ``width`` cells, the first lane from cell ``first`` on, the next ``stride`` cells
+    further. Returns the lanes that are left to be compared cell by cell.
     """
-    shift = lane_shift(checker, stamp)
-    lanes = LANES >> shift
+    count = lanes_in(mask)
+    if stride == 0:  # all read the same: of readers, cells keep the first and the last
+        for lane in (0, count - 1):
+            whose = stamp + (lane << THREAD_SHIFT)
+            if not touch_alone(
+                checker, shadow, index, lines, epoch, first, width, whose, flags, space,
+                writes, notes,
+            ):  # fmt: skip
+                return mask
+        return 0
+    comb = 0
+    for begin in range(0, 2 * LANES - 1, stride):
+        comb |= ((1 << width) - 1) << begin
     left = 0
-    slots = OTHER_READ_AT + 8 if writes else STRONG_AT
-    for number in range(1 << shift):
-        line = lines + LINE_BYTES * number
-        mine = stamp + (number * lanes << THREAD_SHIFT)
-        fine = read_i64(line + STATE_AT) == 0
-        if fine:
-            for slot in range(WRITE_AT, slots, 8):
-                other = read_i64(line + slot)
-                if other != 0:
-                    own = (other ^ mine) >> THREAD_SHIFT == 0
-                    if not (own and lane_shift(checker, other) == shift):
-                        fine = fine and warp_happened_before(checker, shadow, index, other)
-        if not fine:
-            left |= ((1 << lanes) - 1) << (number * lanes)
-        elif writes:
-            write_i64(line + WRITE_AT, mine)
-            write_i64(line + READ_AT, 0)
-            write_i64(line + OTHER_READ_AT, 0)
-        else:
-            other = read_i64(line + READ_AT)
-            if other != 0 and (other ^ mine) >> THREAD_SHIFT != 0:
-                if warp_happened_before(checker, shadow, index, other):
-                    write_i64(line + READ_AT, mine)
-                else:
-                    write_i64(line + OTHER_READ_AT, mine)
-            else:
-                write_i64(line + READ_AT, mine)
-    return left
+    end = first + (count - 1) * stride + width
+    for number in range(first >> CELLS_SHIFT, ((end - 1) >> CELLS_SHIFT) + 1):
+        start = number << CELLS_SHIFT
+        begin = first - start
+        cells = comb << begin if begin >= 0 else comb >> (-begin % stride)
+        if end - start < LANES:
+            cells &= (1 << (end - start)) - 1
+        cells &= CELLS_MASK
+        if cells == 0:
+            continue
+        entry = cells | (begin + BEGIN_BIAS) << BEGIN_SHIFT | stride << STRIDE_SHIFT
+        if not touch(
+            checker, shadow, index, lines + LINE_BYTES * number, epoch, stamp, entry, flags, space,
+            writes, notes,
+        ):  # fmt: skip
+            left |= lanes_of_cells(first, stride, start, start + LANES)
+    return left & mask
+
+
+@inner
+def touch_alone(
+    checker: int,
+    shadow: int,
+    index: int,
+    lines: int,
+    epoch: int,
+    first: int,
+    width: int,
+    stamp: int,
+    flags: int,
+    space: int,
+    writes: bool,
+    notes: bool,
+) -> bool:
+    """One lane's access to ``width`` cells; False: some have to be compared one by one."""
+    fine = True
+    for number in range(first >> CELLS_SHIFT, ((first + width - 1) >> CELLS_SHIFT) + 1):
+        low = max(first - (number << CELLS_SHIFT), 0)
+        high = min(first + width - (number << CELLS_SHIFT), LANES)
+        fine = touch(
+            checker, shadow, index, lines + LINE_BYTES * number, epoch, stamp,
+            ONE_LANE | ((1 << high) - (1 << low)), flags, space, writes, notes,
+        ) and fine  # fmt: skip
+    return fine

@@ -17,10 +17,17 @@ from emulator.native.layout import LANES, SHARED, BlockState, Warp
 from emulator.watch.clocks import CLOCK_AT, INDEX_AT, TAG_AT, USED_AT, happened_before
 from emulator.watch.complaints import complain
 from emulator.watch.landing import IN_FLIGHT_AT, first_in_flight
-from emulator.watch.lines import CELLS_SHIFT, cell_in, watch_lines
+from emulator.watch.lines import (
+    CELLS_SHIFT,
+    WARP_SHIFT,
+    excused,
+    is_spread,
+    spread,
+    touch_alone,
+    watch_lines,
+    writer_of,
+)
 from emulator.watch.shadow import (
-    BLOCK_SCOPE,
-    BLOCK_SHIFT,
     CELL_BYTES,
     CLOCK_SHIFT,
     HAS_DATA,
@@ -59,7 +66,6 @@ NUMBER_AT = offset(Facts, "number")
 FLAGS_AT = offset(Facts, "flags")
 ELEMENT_AT = offset(Facts, "element_bytes")
 OLD_KNOWN, NEW_KNOWN = 1, 2
-WARP_SHIFT = THREAD_SHIFT + 5
 
 
 @inner
@@ -78,19 +84,6 @@ def value_at(address: int, nbytes: int) -> int:
 def scratch_of(warp: int, lane: int, byte: int, element: int) -> int:
     """Where scratch holds the element that starts at a byte of a lane's access."""
     return warp + DATA_AT + (byte // element * LANES + lane) * element
-
-
-@inner
-def excused(checker: int, flags: int, other: int, stamp: int, space: int) -> bool:
-    """Whether two accesses may meet because both are strong."""
-    number = other & SITE_MASK
-    theirs = read_i64(read_i64(checker + BY_NUMBER_AT) + 8 * number)
-    if flags & theirs & IS_STRONG == 0:
-        return False
-    if (flags | theirs) & BLOCK_SCOPE and other >> BLOCK_SHIFT != stamp >> BLOCK_SHIFT:
-        return False
-    same_warp = other >> WARP_SHIFT == stamp >> WARP_SHIFT
-    return not ((flags | theirs) & IS_VOLATILE and same_warp and space == SHARED)
 
 
 @inner
@@ -171,15 +164,16 @@ def watch_races(
     space: int,
     lines: int,
     cells: int,
+    epoch: int,
     origin: int,
     shift: int,
     writes: bool,
-    dense: bool,
+    step: int,
 ) -> None:
     """Compare an access with what is stamped, then stamp it.
 
     ``cells`` are those of memory from ``origin`` on, ``1 << shift`` bytes each; ``lines`` stand for
-    32 of them at once, or are 0. ``dense``: all lanes, one after the other.
+    32 of them at once. ``step``: bytes from one lane's address to the next one's, or IRREGULAR.
     """
     index = int(read_u32(warp + INDEX_AT))
     flags = read_i64(facts + FLAGS_AT)
@@ -193,11 +187,14 @@ def watch_races(
     granule = 1 << shift
     in_flight = read_i64(shadow + IN_FLIGHT_AT) if space == SHARED else 0
     after_write = WRITE_WRITE if writes else WRITE_READ
-    first = read_i64(warp + ADDRESSES_AT) - origin
-    if dense and lines != 0 and not strong and first & (LANES * granule - 1) == 0:
-        line = lines + (first >> (shift + CELLS_SHIFT)) * LINE_BYTES
-        mask = watch_lines(checker, shadow, index, line, common, writes)
-    slots = OTHER_READ_AT + 8 if writes else READ_AT
+    width = max(nbytes >> shift, 1)
+    if in_flight == 0 and (step == 0 or nbytes <= step < LANES << shift):
+        first = (read_i64(warp + ADDRESSES_AT) - origin) >> shift
+        if step & (granule - 1) == 0:
+            mask = watch_lines(
+                checker, shadow, index, lines, epoch, first, step >> shift, width, mask, common,
+                flags, space, writes, notes,
+            )  # fmt: skip
     for lane in range(LANES):
         if not mask >> lane & 1:
             continue
@@ -207,19 +204,23 @@ def watch_races(
         if in_flight != 0:
             byte = first_in_flight(in_flight, place, nbytes)
             if byte >= 0:
-                said = read_i64(cells + ((place + byte) >> shift) * CELL_BYTES + WRITE_AT)
+                said = writer_of(lines, cells, epoch, (place + byte) >> shift)
                 report(
                     checker, warp, facts, after_write, space, mask, nbytes,
                     lane, byte, said, stamp, state, origin, IN_FLIGHT,
                 )  # fmt: skip
+        if touch_alone(
+            checker, shadow, index, lines, epoch, place >> shift, width, stamp, flags, space,
+            writes, notes,
+        ):  # fmt: skip
+            continue
         for byte in range(0, nbytes, granule):
             number = (place + byte) >> shift
+            line = lines + (number >> CELLS_SHIFT) * LINE_BYTES
             cell = cells + number * CELL_BYTES
-            if lines != 0:
-                line = number >> CELLS_SHIFT
-                cells_at = cells + line * LANES * CELL_BYTES
-                cell = cell_in(checker, lines + line * LINE_BYTES, cells_at, number % LANES)
-            for slot in range(WRITE_AT, slots, 8):
+            if not is_spread(line, epoch):
+                spread(checker, line, cell - number % LANES * CELL_BYTES, epoch)
+            for slot in range(WRITE_AT, OTHER_READ_AT + 8 if writes else READ_AT, 8):
                 other = read_i64(cell + slot)
                 if other == 0 or (other ^ stamp) >> THREAD_SHIFT == 0 or other == said:
                     continue

@@ -35,7 +35,8 @@ THREAD_MASK = (1 << (BLOCK_SHIFT - THREAD_SHIFT)) - 1
 BLOCK_MASK = (1 << 23) - 1
 
 CELL_BYTES = 32
-LINE_BYTES = 64  # of emulator.watch.lines: four stamps and a state
+LINE_BYTES = 128  # of emulator.watch.lines: a head and entries
+ENTRIES = 7
 WRITE_AT, STRONG_AT, READ_AT, OTHER_READ_AT = 0, 8, 16, 24
 
 # A row of clocks: one a warp, and when the row's owner last heard from other blocks.
@@ -53,7 +54,6 @@ KEPT_RELEASES = 4
 # What a memory instruction is, as ``Facts.flags``.
 READS, WRITES, IS_ATOMIC, IS_STRONG, IS_VOLATILE, RELEASES, ACQUIRES = (1 << b for b in range(7))
 BLOCK_SCOPE, IS_FLOAT, HAS_DATA, IS_GENERIC, IS_COPY = (1 << b for b in range(7, 12))
-SHIFT_BIT = 16  # flags by number also hold, above, log2 of the cells that a lane accesses
 
 TWO_LANES, IN_FLIGHT = 1, 2
 
@@ -119,6 +119,9 @@ class Checker(ctypes.Structure):
         ("releases", i64),  # by block: ``[count, (time, clock by warp) * KEPT_RELEASES]``
         ("release_bytes", i64),  # of one block
         ("blocks", i64),  # that have releases
+        # lines
+        ("epoch", i64),  # of this launch's lines; those of others are empty
+        ("opened", i64),  # lines touched
     ]
 
 
@@ -140,4 +143,6 @@ class Shadow(ctypes.Structure):
         ("rows", i64 * (WARPS * ROWS)),
         ("barriers", i64 * (BARRIERS * ROWS)),
         ("lanes", i64 * (WARPS * 32 * 32)),  # [warp][lane][other lane]: clock known of it
+        ("lines", i64),  # of shared memory
+        ("epoch", i64),  # of those: which of the slot's blocks this is
     ]
