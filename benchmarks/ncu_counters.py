@@ -20,8 +20,8 @@ from benchmarks.counter_cases import CounterCase, counter_cases
 from benchmarks.ncu import available, find_ncu, number, profile, rows, version
 from benchmarks.origin import RESULTS, gpu_origin, write
 from kernels.coalescing import BY_NAME, place
-from kernels.coalescing.catalogue import Placed
 from kernels.launches import Launch
+from kernels.placed import Placed
 from kernels.runtime import open_device
 
 MODULE = "benchmarks.ncu_counters"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,13 +16,14 @@ from kernels.coalescing.block_copy import (
     copy_strided_no_l1,
 )
 from kernels.coalescing.elements import copy_elements
-from kernels.coalescing.launches import Launch, Step, launch_of
 from kernels.coalescing.loads_in_flight import copy_ilp1, copy_ilp2, copy_ilp4, copy_ilp8
 from kernels.coalescing.numba_copies import numba_copy_coalesced, numba_copy_strided
 from kernels.coalescing.patterns import copy_aligned, copy_offset, copy_stride
 from kernels.coalescing.reference import Array
 from kernels.coalescing.structures import FIELDS, energy_aos, energy_aos_float4, energy_soa
 from kernels.coalescing.vectors import copy_float, copy_float2, copy_float4
+from kernels.launches import Step
+from kernels.placed import Placed, put
 from kernels.runtime import Device
 
 Numbers = tuple[int, ...]
@@ -49,43 +49,6 @@ class Entry:
         return self.step.__name__
 
 
-@dataclass(frozen=True)
-class Placed:
-    """An entry's arrays on a device, ready to launch."""
-
-    entry: Entry
-    inputs: tuple[Array, ...]  # on the host
-    on_device: tuple[Any, ...]
-    output: Any
-    expected: Array
-    numbers: Numbers
-
-    def launch(self, device: Device) -> Launch:
-        """What the entry's function launches."""
-        return launch_of(device, self.entry.step, *self.on_device, self.output, *self.numbers)
-
-    def poison(self) -> None:
-        """Fill the output with 0xFF bytes."""
-        self.output.reshape(-1).view(np.uint8)[...] = 0xFF
-
-    def wrong(self, device: Device) -> str | None:
-        """What is wrong with the output as it is; None when nothing is."""
-        got = device.to_host(self.output)
-        if self.entry.relative_error == 0.0:
-            bad = got.view(np.uint8) != self.expected.view(np.uint8)
-            bad = bad.reshape(got.size, -1).any(axis=1) if got.size else np.zeros(0, dtype=bool)
-        else:
-            error = np.abs(got.astype(np.float64) - self.expected)
-            bad = ~(error <= self.entry.relative_error * np.abs(self.expected))
-        if not bad.any():
-            return None
-        first = int(np.flatnonzero(bad)[0])
-        return (
-            f"{self.entry.name}: {int(bad.sum())} of {got.size} elements are wrong; the first is "
-            f"[{first}]: {got.flat[first]}, expected {self.expected.flat[first]}"
-        )
-
-
 def place(
     device: Device,
     entry: Entry,
@@ -102,21 +65,7 @@ def place(
     """
     inputs = entry.make(rng, n, numbers)
     expected = entry.reference(inputs, n, numbers)
-    dtype = np.dtype(np.float32) if entry.relative_error else expected.dtype
-    on_device = tuple(_shifted(device, a.shape, a.dtype, shift_in) for a in inputs)
-    for there, array in zip(on_device, inputs, strict=True):
-        if array.size:
-            there[...] = device.asarray(array)
-    output = _shifted(device, expected.shape, dtype, shift_out)
-    placed = Placed(entry, inputs, on_device, output, expected, numbers)
-    placed.poison()
-    return placed
-
-
-def _shifted(device: Device, shape: tuple[int, ...], dtype: np.dtype[Any], shift: int) -> Any:
-    nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    raw = device.empty(nbytes + shift, np.uint8)
-    return raw[shift : shift + nbytes].view(dtype).reshape(shape)
+    return put(device, entry, inputs, expected, numbers, shift_in=shift_in, shift_out=shift_out)
 
 
 def _floats(rng: np.random.Generator, n: int) -> Array:

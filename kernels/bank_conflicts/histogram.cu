@@ -1,0 +1,65 @@
+// How often each of 256 byte values occurs. `counts` must be zero before the launch.
+
+constexpr int BINS = 256;
+constexpr int THREADS = 256;
+constexpr int WARPS = THREADS / 32;
+
+// Step 1. Every byte is an atomic addition in global memory. Bytes that are alike queue up at one
+// address in L2.
+extern "C" __global__ void histogram_global(const unsigned char* __restrict__ in,
+                                            unsigned* __restrict__ counts, size_t n) {
+  size_t step = size_t(gridDim.x) * blockDim.x;
+  for (size_t i = size_t(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step)
+    atomicAdd(&counts[in[i]], 1u);
+}
+
+// COPIES histograms in shared memory, each for its share of the block's warps; added up at the end.
+template <int COPIES>
+__device__ void histogram_by_copies(const unsigned char* in, unsigned* counts, size_t n) {
+  __shared__ unsigned copies[COPIES][BINS];
+  for (int k = threadIdx.x; k < COPIES * BINS; k += THREADS) copies[0][k] = 0;
+  __syncthreads();
+
+  unsigned* mine = copies[threadIdx.x / 32 % COPIES];
+  size_t step = size_t(gridDim.x) * THREADS;
+  for (size_t i = size_t(blockIdx.x) * THREADS + threadIdx.x; i < n; i += step)
+    atomicAdd(&mine[in[i]], 1u);
+  __syncthreads();
+
+  unsigned sum = 0;
+  for (int k = 0; k < COPIES; ++k) sum += copies[k][threadIdx.x];
+  if (sum != 0) atomicAdd(&counts[threadIdx.x], sum);
+}
+
+// Step 2. One histogram a block: 256 global additions at the end instead of one a byte. But the
+// block's eight warps queue up at the same words.
+extern "C" __global__ void __launch_bounds__(THREADS)
+histogram_shared(const unsigned char* __restrict__ in, unsigned* __restrict__ counts, size_t n) {
+  histogram_by_copies<1>(in, counts, n);
+}
+
+// Step 3. One a warp: only the lanes of one warp can meet at a word.
+extern "C" __global__ void __launch_bounds__(THREADS)
+histogram_warps(const unsigned char* __restrict__ in, unsigned* __restrict__ counts, size_t n) {
+  histogram_by_copies<WARPS>(in, counts, n);
+}
+
+// Step 4. One a lane: lane i keeps its 256 counters in bank i, whatever the data, so that an
+// addition is never more than one wavefront. The block's warps share the 32 copies.
+extern "C" __global__ void __launch_bounds__(THREADS)
+histogram_lanes(const unsigned char* __restrict__ in, unsigned* __restrict__ counts, size_t n) {
+  __shared__ unsigned copies[BINS * 32];  // counter of bin b and lane i: 32 b + i
+  for (int k = threadIdx.x; k < BINS * 32; k += THREADS) copies[k] = 0;
+  __syncthreads();
+
+  int lane = threadIdx.x % 32;
+  size_t step = size_t(gridDim.x) * THREADS;
+  for (size_t i = size_t(blockIdx.x) * THREADS + threadIdx.x; i < n; i += step)
+    atomicAdd(&copies[in[i] * 32 + lane], 1u);
+  __syncthreads();
+
+  // thread b adds up the 32 counters of bin b, beginning with another lane's than its neighbours
+  unsigned sum = 0;
+  for (int k = 0; k < 32; ++k) sum += copies[threadIdx.x * 32 + (k + lane) % 32];
+  if (sum != 0) atomicAdd(&counts[threadIdx.x], sum);
+}
