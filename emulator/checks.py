@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from emulator.facts import LARGEST_GRANULE, MemoryInstructions
-from emulator.memory import DeviceMemory
+from emulator.memory import Allocation, DeviceMemory
+from emulator.native import jit
 from emulator.native.layout import RACES, UNINITIALISED, BlockState
 from emulator.watch import shadow as layout
 from emulator.watch.shadow import CELL_BYTES, LINE_BYTES, Checker, Found, Shadow
@@ -90,6 +91,7 @@ class Watch:
         self.instructions = MemoryInstructions(launch.kernel.instructions)
         self.found = (Found * TABLE)()
         self.checker = Checker()
+        self.mapped: list[Allocation] = []  # arrays of which some bytes may not be written yet
         self._held: list[object] = []
         checker, facts = self.checker, self.instructions
         checker.facts = ctypes.addressof(facts.facts)
@@ -149,19 +151,38 @@ class Watch:
 
     def _map_unset(self, span: int) -> None:
         """Mark the bytes of arrays that nobody has written."""
-        fresh = [a for a in self.launch.memory.allocations if a.fresh]
-        if not fresh:
+        self.mapped = [a for a in self.launch.memory.allocations if a.fresh]
+        if not self.mapped:
             return
-        self.checker.unset = self._reserve(span)
-        for allocation in fresh:
-            states = self._unset_of(allocation.address, allocation.nbytes)
-            allocation.mark_unwritten(states.view(np.bool_))
-            if allocation.doubtful:
-                states *= layout.DOUBTFUL
+        checker = self.checker
+        checker.unset = self._reserve(span)
+        checker.stretches = self._reserve((span >> layout.STRETCH_SHIFT) + 1)
+        jit.require("watch.uninitialised")
+        map_unwritten = jit.loaded("coalesce_map_unwritten")
+        for allocation in self.mapped:
+            place = allocation.address - checker.low
+            map_unwritten(
+                allocation.address,
+                allocation.nbytes,
+                0 if allocation.written is None else allocation.written.ctypes.data,
+                checker.unset + place,
+                checker.stretches + (place >> layout.STRETCH_SHIFT),
+                layout.DOUBTFUL if allocation.doubtful else layout.UNSET,
+            )
 
-    def _unset_of(self, address: int, nbytes: int) -> npt.NDArray[np.uint8]:
-        start = self.checker.unset + address - self.checker.low
-        return np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(start))
+    def _note_written(self, allocation: Allocation) -> None:
+        """Remember what of an array is written by now."""
+        place, nbytes = allocation.address - self.checker.low, allocation.nbytes
+        count = -(-nbytes // layout.STRETCH_BYTES)
+        stretches = _bytes_at(self.checker.stretches + (place >> layout.STRETCH_SHIFT), count)
+        if not stretches.any():
+            allocation.fresh = False  # all of it is
+            return
+        allocation.written = np.equal(
+            _bytes_at(self.checker.unset + place, nbytes), layout.SET, out=allocation.written
+        )
+        closed = (stretches == layout.UNSET) | (stretches == layout.DOUBTFUL)
+        allocation.written &= ~np.repeat(closed, layout.STRETCH_BYTES)[:nbytes]
 
     def add_slot(self, state: BlockState) -> None:
         """Shadows for the blocks that will run one after the other in a slot."""
@@ -186,12 +207,13 @@ class Watch:
 
         if self.races:
             self._keep(self.kept)
-        if self.checker.unset:
-            for allocation in self.launch.memory.allocations:
-                if allocation.fresh:
-                    states = self._unset_of(allocation.address, allocation.nbytes)
-                    allocation.written = np.equal(states, layout.SET, out=allocation.written)
+        for allocation in self.mapped:
+            self._note_written(allocation)
         return findings(self.launch, self.instructions, self.found, self.checker.missed)
+
+
+def _bytes_at(address: int, nbytes: int) -> npt.NDArray[np.uint8]:
+    return np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(address))
 
 
 def _reserve(nbytes: int) -> ctypes.Array[ctypes.c_char]:

@@ -67,12 +67,6 @@ class Allocation:
         """Whether a launch without initcheck may have written bytes that count as unwritten."""
         return self._unwatched != self.memory.unwatched
 
-    def mark_unwritten(self, unwritten: npt.NDArray[np.bool_]) -> None:
-        """Say byte by byte what nobody is known to have written."""
-        np.equal(self.view(), POISON, out=unwritten)
-        if self.written is not None:
-            np.greater(unwritten, self.written, out=unwritten)
-
     def __repr__(self) -> str:
         return f"Allocation({self.name or 'unnamed'}, {self.address:#x}, {self.nbytes} bytes)"
 

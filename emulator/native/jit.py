@@ -7,6 +7,7 @@ import functools
 import hashlib
 import itertools
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,6 +88,13 @@ def require(*files: str) -> None:
             m.slots[index] = tracker[name]
     if called - {*files}:
         require(*called)
+
+
+def loaded(name: str) -> Callable[..., None]:
+    """A routine without a result that :func:`require` has loaded, to be called with integers."""
+    _, (_, *arguments) = entries()[name]
+    address = machine().slots[deferred_names().index(name)]
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(arguments))(address)
 
 
 def _units_called(code: bytes) -> set[str]:

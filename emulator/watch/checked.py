@@ -57,7 +57,6 @@ SHARED_AT = offset(BlockState, "shared")
 LOCAL_AT = offset(BlockState, "local")
 FACTS_AT = offset(Checker, "facts")
 FACTS_BYTES = size(Facts)
-FULL = (1 << LANES) - 1
 IRREGULAR = 1 << 62
 FLAGS_AT = offset(Facts, "flags")
 LOW_AT = offset(Checker, "low")
@@ -66,6 +65,7 @@ LINES_AT = offset(Checker, "lines")
 GLOBAL_CELLS_AT = offset(Checker, "cells")
 GLOBAL_SHIFT_AT = offset(Checker, "global_shift")
 SHARED_SHIFT_AT = offset(Checker, "shared_shift")
+STRETCHES_AT = offset(Checker, "stretches")
 GLOBAL_UNSET_AT = offset(Checker, "unset")
 EPOCH_AT = offset(Checker, "epoch")
 CELLS_AT = offset(Shadow, "cells")
@@ -149,7 +149,7 @@ def check_one_space(
     reads, writes = flags & READS != 0, flags & WRITES != 0
     if flags & IS_COPY:
         reads, writes = space == GLOBAL, space == SHARED
-    unset = lines = cells = shift = epoch = lane_bytes = 0
+    unset = stretches = lines = cells = shift = epoch = lane_bytes = 0
     step = step_between(warp, mask)
     if space == SHARED:
         lines = read_i64(shadow + SHARED_LINES_AT)
@@ -173,11 +173,11 @@ def check_one_space(
         cells = read_i64(checker + GLOBAL_CELLS_AT)
         shift = read_i64(checker + GLOBAL_SHIFT_AT)
         unset = read_i64(checker + GLOBAL_UNSET_AT)
-    dense = mask == FULL and step == nbytes
+        stretches = read_i64(checker + STRETCHES_AT)
     if watching & UNINITIALISED and unset != 0:
         watch_uninitialised(
-            checker, shadow, warp, facts, mask, nbytes, space, unset, base, lane_bytes,
-            reads, writes, dense,
+            checker, shadow, warp, facts, mask, nbytes, space, unset, stretches, base,
+            lane_bytes, reads, writes, step,
         )  # fmt: skip
     if watching & RACES and cells != 0:
         watch_races(

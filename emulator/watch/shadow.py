@@ -62,6 +62,9 @@ WRITE_WRITE, READ_WRITE, WRITE_READ, UNINITIALISED_READ = range(1, 5)
 
 # Bytes of memory that have a value, in maps of what was never written.
 SET, UNSET, DOUBTFUL = 0, 1, 2  # doubtful: an unwatched launch may have written it
+MIXED = 3  # stretches: look at the bytes
+STRETCH_SHIFT = 7
+STRETCH_BYTES = 1 << STRETCH_SHIFT
 
 
 class Facts(ctypes.Structure):
@@ -122,6 +125,8 @@ class Checker(ctypes.Structure):
         # lines
         ("epoch", i64),  # of this launch's lines; those of others are empty
         ("opened", i64),  # lines touched
+        # initcheck
+        ("stretches", i64),  # a byte for every STRETCH_BYTES of global memory
     ]
 
 

@@ -2,23 +2,33 @@
 
 A map has a byte for every byte of memory: SET, UNSET, or DOUBTFUL where a launch that nobody
 watched may have written the pattern that fresh memory is filled with.
+
+Of global memory, another map says of stretches of 128 bytes what all their bytes are, or that they
+are MIXED. Only those look at the map of bytes, so memory that was copied from the host, or that is
+written a line at a time, costs a look at a byte or two for a whole warp.
 """
 
 from __future__ import annotations
 
-from emulator.native.compiled import accessors, inner
+from emulator.memory import POISON
+from emulator.native.compiled import accessors, inner, routine
 from emulator.native.layout import GLOBAL, LANES, Warp
 from emulator.watch.clocks import CLOCK_AT, INDEX_AT, TAG_AT
 from emulator.watch.complaints import complain
 from emulator.watch.shadow import (
     CLOCK_SHIFT,
     IS_FLOAT,
+    MIXED,
+    SET,
+    STRETCH_BYTES,
+    STRETCH_SHIFT,
     THREAD_SHIFT,
     UNINITIALISED_READ,
     UNSET,
     Facts,
     offset,
 )
+from emulator.watch.wavefronts import FULL, lanes_in
 
 read_u8, write_u8 = accessors("uint8")
 read_u16, write_u16 = accessors("uint16")
@@ -28,12 +38,13 @@ read_i64, write_i64 = accessors("int64")
 ADDRESSES_AT = offset(Warp, "addresses")
 NUMBER_AT = offset(Facts, "number")
 FLAGS_AT = offset(Facts, "flags")
+EVERY_BYTE = 0x0101010101010101
 
 
 @inner
 def fill_bytes(address: int, nbytes: int, value: int) -> None:
     """Set bytes, eight at a time where there are eight."""
-    wide = value * 0x0101010101010101
+    wide = value * EVERY_BYTE
     for word in range(nbytes // 8):
         write_i64(address + 8 * word, wide)
     for byte in range(nbytes // 8 * 8, nbytes):
@@ -66,6 +77,74 @@ def first_unset(place: int, nbytes: int, is_float: bool) -> int:
 
 
 @inner
+def open_stretch(stretches: int, unset: int, place: int) -> bool:
+    """See to it that the map of bytes is right about a stretch; False: it is written, all of it."""
+    stretch = place >> STRETCH_SHIFT
+    state = int(read_u8(stretches + stretch))
+    if state != SET and state != MIXED:
+        fill_bytes(unset + (stretch << STRETCH_SHIFT), STRETCH_BYTES, state)
+        write_u8(stretches + stretch, MIXED)
+    return state != SET
+
+
+@inner
+def any_unset(stretches: int, first: int, last: int) -> bool:
+    """Whether any stretch of bytes ``first .. last`` is not written as a whole."""
+    either = 0
+    for stretch in range(first >> STRETCH_SHIFT, (last >> STRETCH_SHIFT) + 1):
+        either |= int(read_u8(stretches + stretch))
+    return either != 0
+
+
+@inner
+def close_stretches(stretches: int, unset: int, first: int, last: int) -> None:
+    """Note which stretches of bytes ``first .. last`` have come to be written as a whole."""
+    for stretch in range(first >> STRETCH_SHIFT, (last >> STRETCH_SHIFT) + 1):
+        mixed = int(read_u8(stretches + stretch)) == MIXED
+        if mixed and is_set(unset + (stretch << STRETCH_SHIFT), STRETCH_BYTES):
+            write_u8(stretches + stretch, SET)
+
+
+@inner
+def write_stretches(stretches: int, unset: int, first: int, nbytes: int) -> None:
+    """Whole stretches are written."""
+    for stretch in range(first >> STRETCH_SHIFT, (first + nbytes) >> STRETCH_SHIFT):
+        if int(read_u8(stretches + stretch)) == MIXED:
+            fill_bytes(unset + (stretch << STRETCH_SHIFT), STRETCH_BYTES, SET)
+        write_u8(stretches + stretch, SET)
+
+
+@routine("void", *["int64"] * 6)
+def map_unwritten(
+    address: int, nbytes: int, written: int, unset: int, stretches: int, state: int
+) -> None:
+    """Map an array's bytes that hold the pattern of fresh memory as ``state``.
+
+    Except those that are ``written``: flags by byte, or 0. ``unset`` and ``stretches`` are of the
+    array's beginning, where a stretch begins; both maps are zeros yet.
+    """
+    for start in range(0, nbytes, STRETCH_BYTES):
+        count = min(nbytes - start, STRETCH_BYTES)
+        if count == STRETCH_BYTES:
+            some, all_of, known = 0, -1, 0
+            for word in range(0, STRETCH_BYTES, 8):
+                value = read_i64(address + start + word)
+                some |= (~value - EVERY_BYTE) & value & (EVERY_BYTE << 7)  # where ~value has a 0
+                all_of &= value
+                known |= read_i64(written + start + word) if written != 0 else 0
+            if some == 0:
+                continue
+            if all_of == -1 and known == 0:
+                write_u8(stretches + (start >> STRETCH_SHIFT), state)
+                continue
+        for byte in range(start, start + count):
+            known = int(read_u8(written + byte)) if written != 0 else 0
+            if int(read_u8(address + byte)) == POISON and known == 0:
+                write_u8(unset + byte, state)
+                write_u8(stretches + (start >> STRETCH_SHIFT), MIXED)
+
+
+@inner
 def watch_uninitialised(
     checker: int,
     shadow: int,
@@ -75,18 +154,29 @@ def watch_uninitialised(
     nbytes: int,
     space: int,
     unset: int,
+    stretches: int,
     origin: int,
     lane_bytes: int,
     reads: bool,
     writes: bool,
-    dense: bool,
+    step: int,
 ) -> None:
     """Complain of reads before any write; note writes.
 
-    ``unset`` maps memory from ``origin`` on, plus ``lane_bytes`` for each lane before.
+    ``unset`` maps memory from ``origin`` on, plus ``lane_bytes`` for each lane before, and
+    ``stretches`` its stretches, or is 0. ``step``: from one lane's address to the next one's.
     """
     flags = read_i64(facts + FLAGS_AT)
-    if dense and lane_bytes == 0:
+    if stretches != 0:
+        if 0 <= step <= STRETCH_BYTES:
+            first = read_i64(warp + ADDRESSES_AT) - origin
+            last = first + (lanes_in(mask) - 1) * step + nbytes - 1
+            if not any_unset(stretches, first, last):
+                return
+            if step == nbytes and not reads and (first | (last + 1)) & (STRETCH_BYTES - 1) == 0:
+                write_stretches(stretches, unset, first, last + 1 - first)
+                return
+    elif mask == FULL and step == nbytes and lane_bytes == 0:
         place = unset + read_i64(warp + ADDRESSES_AT) - origin
         if is_set(place, LANES * nbytes):
             return
@@ -98,6 +188,11 @@ def watch_uninitialised(
             continue
         address = read_i64(warp + ADDRESSES_AT + 8 * lane)
         place = unset + address - origin + lane_bytes * lane
+        if stretches != 0:
+            first = place - unset
+            is_open = open_stretch(stretches, unset, first)
+            if not open_stretch(stretches, unset, first + nbytes - 1) and not is_open:
+                continue
         if is_set(place, nbytes):
             continue
         if reads:
@@ -113,3 +208,6 @@ def watch_uninitialised(
                 )
         if writes:
             fill_bytes(place, nbytes, 0)
+            if stretches != 0:
+                first = place - unset
+                close_stretches(stretches, unset, first, first + nbytes - 1)
