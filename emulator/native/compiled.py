@@ -164,6 +164,42 @@ def accessors(kind: str) -> tuple[Any, Any]:
 _made: dict[str, tuple[Any, Any]] = {}
 
 
+def elements(kind: str) -> tuple[Any, Any]:
+    """``read(address, index)`` and ``write(address, index, value)``, for loops over an array.
+
+    LLVM sees that neighbouring elements lie side by side, and takes several at once; of addresses
+    that are sums it does not, and gathers them.
+
+    >>> read_element, _ = elements("int64")
+    """
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    number = getattr(types, kind)
+    element = ir.IntType(number.bitwidth)
+
+    def place(builder: Any, address: Any, index: Any) -> Any:
+        first = builder.inttoptr(address, ir.PointerType())
+        return builder.gep(first, [index], source_etype=element)
+
+    @intrinsic
+    def read(_: Any, address: Any, index: Any) -> Any:
+        def generate(__: Any, builder: Any, ___: Any, arguments: Any) -> Any:
+            return builder.load(place(builder, *arguments), typ=element, align=1)
+
+        return number(types.int64, types.int64), generate
+
+    @intrinsic
+    def write(_: Any, address: Any, index: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, ___: Any, arguments: Any) -> Any:
+            builder.store(arguments[2], place(builder, *arguments[:2]), align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, number), generate
+
+    return read, write
+
+
 def stack(nbytes: int) -> Any:
     """``address()`` of ``nbytes`` on the stack of the routine that calls it; not cleared.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.native.compiled import accessors, inner, routine
+from emulator.native.compiled import accessors, elements, inner, routine
 from emulator.native.layout import (
     GLOBAL,
     LANES,
@@ -48,6 +48,7 @@ from emulator.watch.wavefronts import lanes_in
 
 read_u32, _ = accessors("uint32")
 read_i64, write_i64 = accessors("int64")
+read_element, _ = elements("int64")
 
 OBSERVE_AT = offset(Context, "observe")
 SITES_AT = offset(Context, "sites")
@@ -99,7 +100,7 @@ def inside(warp: int, mask: int, low: int, high: int) -> int:
     """The lanes whose addresses are in ``low .. high``."""
     found = 0
     for lane in range(LANES):  # without branches: several lanes at once
-        address = read_i64(warp + ADDRESSES_AT + 8 * lane)
+        address = read_element(warp + ADDRESSES_AT, lane)
         found |= (int(low <= address) & int(address < high)) << lane
     return found & mask
 
@@ -113,7 +114,7 @@ def step_between(warp: int, mask: int) -> int:
     step = read_i64(warp + ADDRESSES_AT + 8) - first if mask > 1 else 0
     away = 0
     for lane in range(LANES):  # without branches: several lanes at once
-        apart = read_i64(warp + ADDRESSES_AT + 8 * lane) - first - step * lane
+        apart = read_element(warp + ADDRESSES_AT, lane) - first - step * lane
         away |= apart & -(mask >> lane & 1)
     return step if away == 0 else IRREGULAR
 

@@ -15,7 +15,7 @@ independent thread scheduling).
 
 from __future__ import annotations
 
-from emulator.native.compiled import accessors, inner, routine
+from emulator.native.compiled import accessors, elements, inner, routine
 from emulator.native.layout import BARRIER_BIT, EXITED, LANES, BlockState, Context, Warp, offset
 from emulator.watch.shadow import (
     BARRIERS,
@@ -39,6 +39,7 @@ from emulator.watch.shadow import (
 read_u8, write_u8 = accessors("uint8")
 read_u32, write_u32 = accessors("uint32")
 read_i64, write_i64 = accessors("int64")
+read_element, write_element = elements("int64")
 
 CHECKER_AT = offset(Context, "checker")
 WARPS_AT = offset(Context, "warps")
@@ -74,16 +75,15 @@ WARP_LANES_BYTES = LANES * LANE_ROW_BYTES
 def clear(address: int, words: int) -> None:
     """Zero ``words`` 64-bit words."""
     for word in range(words):
-        write_i64(address + 8 * word, 0)
+        write_element(address, word, 0)
 
 
 @inner
 def join(into: int, other: int, words: int) -> None:
     """Take the later of two clocks, entry by entry."""
     for word in range(words):
-        theirs = read_i64(other + 8 * word)
-        if theirs > read_i64(into + 8 * word):
-            write_i64(into + 8 * word, theirs)
+        latest = max(read_element(into, word), read_element(other, word))
+        write_element(into, word, latest)
 
 
 @inner

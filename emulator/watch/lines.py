@@ -13,7 +13,7 @@ many entries, the line is *spread*: its cells hold what is known from then on.
 
 from __future__ import annotations
 
-from emulator.native.compiled import accessors, inner
+from emulator.native.compiled import accessors, elements, inner
 from emulator.native.layout import LANES, SHARED
 from emulator.watch.clocks import KNOWN_AT, PARTED_AT, TAG_AT, released_before, rows_of
 from emulator.watch.shadow import (
@@ -36,6 +36,7 @@ from emulator.watch.shadow import (
 from emulator.watch.wavefronts import lanes_in
 
 read_i64, write_i64 = accessors("int64")
+_, write_element = elements("int64")
 
 BY_NUMBER_AT = offset(Checker, "by_number")
 SPREADS_AT = offset(Checker, "spreads")
@@ -88,7 +89,7 @@ def spread(checker: int, line: int, cells: int, epoch: int) -> None:
     head = read_i64(line)
     count = head & COUNT_MASK if head >> COUNT_BITS == epoch else 0
     for word in range(LANES * CELL_BYTES // 8):
-        write_i64(cells + 8 * word, 0)
+        write_element(cells, word, 0)
     for number in range(count):
         at = line + ENTRIES_AT + ENTRY_BYTES * number
         stamp, entry = read_i64(at), read_i64(at + 8)
@@ -161,10 +162,12 @@ def touch(
         return False
     cells = entry & CELLS_MASK
     held = 0  # cells in which another thread's read, not ordered before this one, stays
+    met = 0
     for number in range(count):
         at = line + ENTRIES_AT + ENTRY_BYTES * number
         other, theirs = read_i64(at), read_i64(at + 8)
         slot = theirs >> SLOT_SHIFT
+        met |= theirs & cells | int(other == stamp)
         if theirs & cells == 0 or (slot == OTHER_READ and not writes):
             continue
         if same_threads(other, theirs, stamp, entry):
@@ -185,6 +188,12 @@ def touch(
         mine |= STRONG << SLOT_SHIFT
     elif not writes:
         mine = (entry & ~held) | READ << SLOT_SHIFT
+    if met == 0 and count < ENTRIES:
+        into = line + ENTRIES_AT + ENTRY_BYTES * count
+        write_i64(into, stamp)
+        write_i64(into + 8, mine)
+        write_i64(line, epoch << COUNT_BITS | (count + 1))
+        return True
     kept = 0
     for number in range(count):
         at = line + ENTRIES_AT + ENTRY_BYTES * number
@@ -273,15 +282,20 @@ def watch_lines(
             ):  # fmt: skip
                 return mask
         return 0
-    comb = 0
-    for begin in range(0, 2 * LANES - 1, stride):
-        comb |= ((1 << width) - 1) << begin
+    comb = -1 if stride == width else 0
+    if comb == 0:
+        for begin in range(0, LANES + stride, stride):
+            comb |= ((1 << width) - 1) << begin
     left = 0
     end = first + (count - 1) * stride + width
     for number in range(first >> CELLS_SHIFT, ((end - 1) >> CELLS_SHIFT) + 1):
         start = number << CELLS_SHIFT
         begin = first - start
-        cells = comb << begin if begin >= 0 else comb >> (-begin % stride)
+        cells = comb
+        if begin >= 0:
+            cells = comb << begin
+        elif stride != width:
+            cells = comb >> (-begin % stride)
         if end - start < LANES:
             cells &= (1 << (end - start)) - 1
         cells &= CELLS_MASK

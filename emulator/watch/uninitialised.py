@@ -11,7 +11,7 @@ written a line at a time, costs a look at a byte or two for a whole warp.
 from __future__ import annotations
 
 from emulator.memory import POISON
-from emulator.native.compiled import accessors, inner, routine
+from emulator.native.compiled import accessors, elements, inner, routine
 from emulator.native.layout import GLOBAL, LANES, Warp
 from emulator.watch.clocks import CLOCK_AT, INDEX_AT, TAG_AT
 from emulator.watch.complaints import complain
@@ -34,6 +34,7 @@ read_u8, write_u8 = accessors("uint8")
 read_u16, write_u16 = accessors("uint16")
 read_u32, write_u32 = accessors("uint32")
 read_i64, write_i64 = accessors("int64")
+read_element, write_element = elements("int64")
 
 ADDRESSES_AT = offset(Warp, "addresses")
 NUMBER_AT = offset(Facts, "number")
@@ -46,7 +47,7 @@ def fill_bytes(address: int, nbytes: int, value: int) -> None:
     """Set bytes, eight at a time where there are eight."""
     wide = value * EVERY_BYTE
     for word in range(nbytes // 8):
-        write_i64(address + 8 * word, wide)
+        write_element(address, word, wide)
     for byte in range(nbytes // 8 * 8, nbytes):
         write_u8(address + byte, value)
 
@@ -62,7 +63,7 @@ def is_set(place: int, nbytes: int) -> bool:
         return int(read_u8(place)) == 0
     either = 0
     for word in range(nbytes // 8):
-        either |= read_i64(place + 8 * word)
+        either |= read_element(place, word)
     return either == 0
 
 
@@ -127,11 +128,11 @@ def map_unwritten(
         count = min(nbytes - start, STRETCH_BYTES)
         if count == STRETCH_BYTES:
             some, all_of, known = 0, -1, 0
-            for word in range(0, STRETCH_BYTES, 8):
-                value = read_i64(address + start + word)
+            for word in range(STRETCH_BYTES // 8):
+                value = read_element(address + start, word)
                 some |= (~value - EVERY_BYTE) & value & (EVERY_BYTE << 7)  # where ~value has a 0
                 all_of &= value
-                known |= read_i64(written + start + word) if written != 0 else 0
+                known |= read_element(written + start, word) if written != 0 else 0
             if some == 0:
                 continue
             if all_of == -1 and known == 0:

@@ -87,7 +87,9 @@ def accesses(rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:
             places[step, rng.integers(THREADS) :] = -1
         elif idle < 0.4:
             places[step, rng.random(THREADS) < 0.3] = -1
-        if rng.random() < 0.15:  # one thread goes where another one is, or was
+        # One thread goes where another one is, or was. Not to add: of several threads that add to
+        # a cell the checker remembers the last.
+        if kinds[step] != ADD and rng.random() < 0.15:
             places[step, rng.integers(THREADS)] = places[
                 rng.integers(step + 1), rng.integers(THREADS)
             ]
