@@ -18,7 +18,8 @@ import numpy as np
 
 from benchmarks import copy_search
 from benchmarks.contest import contest, figures, said
-from benchmarks.origin import RESULTS, gpu_origin, write
+from benchmarks.origin import RESULTS, gpu_origin
+from benchmarks.sections import Record, Sections, failures, rows_of
 from kernels.coalescing import BY_NAME, ENTRIES, copy_best, launch_of, place
 from kernels.coalescing.block_copy import TALK_FLOATS
 from kernels.coalescing.catalogue import Entry, Numbers
@@ -29,7 +30,7 @@ MODULE = "benchmarks.coalescing_h100"
 ODD_SIZES = (1, 31, 33, 1000, 4096, 4097, 99_991)
 LARGE = 1 << 26  # floats: 256 MiB in, 256 MiB out
 COPY_MIB = (64, 1024, 4096)  # as the peers were measured
-Record = dict[str, Any]
+SECTIONS = ("kernels", "copies", "search", "finals")
 
 
 def check_steps(device: Any, rng: np.random.Generator) -> Iterator[tuple[str, str | None]]:
@@ -258,16 +259,7 @@ def main() -> int:
     rng = np.random.default_rng(arguments.seed)
     record: Record = {"origin": gpu_origin(MODULE, device), "seed": arguments.seed}
 
-    def section(name: str, run: Callable[[], Any]) -> Any:
-        started = time.monotonic()
-        try:
-            record[name] = run()
-        except Exception as error:  # noqa: BLE001 - one section must not lose the others
-            record[name] = {"failure": said(error)}
-        write(arguments.output, record)
-        print(f"{name}: {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
-        return record[name]
-
+    section = Sections(record, arguments.output).run
     section("wrong", lambda: {name: f for name, f in check_steps(device, rng) if f is not None})
     section("kernels", lambda: time_steps(device, rng))
     x, y = buffers(device)
@@ -285,20 +277,7 @@ def main() -> int:
         section("finals", lambda: copy_contest(device, x, y, winners, 40))
     report(record)
     print(f"\nwritten to {arguments.output}")
-    return int(bool(record["wrong"]) or bool(failures(record)))
-
-
-def failures(record: Record) -> list[str]:
-    """Everything that failed or was wrong, in words."""
-    said = [f"{name}: {fault}" for name, fault in record["wrong"].items()]
-    for section in ("kernels", "copies", "search", "finals"):
-        rows = record.get(section, [])
-        rows = [{"copy": section, **rows}] if isinstance(rows, dict) else rows
-        for row in rows:
-            if "failure" in row:
-                who = row.get("kernel") or row.get("copy") or row.get("name")
-                said.append(f"{section}, {who}: {row['failure']}")
-    return said
+    return int(bool(failures(record, SECTIONS)))
 
 
 def report(record: Record) -> None:
@@ -320,16 +299,10 @@ def report(record: Record) -> None:
                 print(f"{section:7} {row['mib']:5} MiB {row['copy']:72} {row['median_us']:9.2f} us "
                       f"{row['gigabytes_per_s']:8.1f} GB/s  {row.get('times_torch', 0):.4f} x torch"
                       )  # fmt: skip
-    wrong = failures(record)
+    wrong = failures(record, SECTIONS)
     print(f"{len(wrong)} failures")
     for line in wrong[:10]:
         print("  " + line)
-
-
-def rows_of(record: Record, section: str) -> list[Record]:
-    """A section's rows; none when it failed as a whole."""
-    rows = record.get(section, [])
-    return rows if isinstance(rows, list) else []
 
 
 if __name__ == "__main__":
