@@ -114,8 +114,8 @@ def patterns() -> Iterator[tuple[str, Array]]:
     yield "scattered", scattered(1)
 
 
-def cases(sm_count: int, rng: np.random.Generator) -> Iterator[Timed]:
-    """Everything but the transposes."""
+def cases(sm_count: int, rng: np.random.Generator, n: int = 1 << 28) -> Iterator[Timed]:
+    """Everything but the transposes; histograms of ``n`` bytes."""
     threads = (8 * 256 * sm_count,)
     for width in (4, 8, 16):
         table = rng.integers(0, 1 << 32, table_elements(width) * width // 4, dtype=np.uint32)
@@ -124,7 +124,6 @@ def cases(sm_count: int, rng: np.random.Generator) -> Iterator[Timed]:
             yield Timed("read_shared", case, threads, (width, ROUNDS), (table, places))
     for name in ("column_sums_tiled", "column_sums_padded"):
         yield Timed(name, "large", BY_NAME[name].large)
-    n = 1 << 28
     random = rng.integers(0, 256, n, dtype=np.uint8)
     for name in ("histogram_global", "histogram_shared", "histogram_warps", "histogram_lanes"):
         yield Timed(name, "large", (n,), (), (random,))

@@ -45,7 +45,8 @@ class Figure:
     high_us: float  # the 90th
     samples: int
     gigabytes_per_s: float
-    times_torch: float | None = None  # of torch's copy_ in the same run
+    times_torch: float | None = None  # of torch's in the same run
+    of_copy: float | None = None  # of copy_best's bandwidth in the same run
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,26 @@ class Coalescing:
     def copy(self, name: str = "copy_best", mib: int = 1024) -> Figure:
         """A whole-array copy's figure: "copy_best", "torch copy_", "cudaMemcpyAsync"."""
         return _find(self.copies, name, f"{mib} MiB", self.origin)
+
+
+@dataclass(frozen=True)
+class BankConflicts:
+    """What ``python -m benchmarks.bank_conflicts_h100`` recorded."""
+
+    origin: Origin
+    kernels: tuple[Figure, ...]
+    transposes: tuple[Figure, ...]  # with torch's, and copies of as many bytes
+
+    def kernel(self, name: str, case: str = "large") -> Figure:
+        """A kernel's figure; a transpose's "large" is 8192 x 8192. Raises :class:`NotRecorded`."""
+        if any(figure.name == name for figure in self.transposes):
+            return _find(self.transposes, name, _size(8192, 8192) if case == "large" else case,
+                         self.origin)  # fmt: skip
+        return _find(self.kernels, name, case, self.origin)
+
+    def transpose(self, name: str = "transpose_best", rows: int = 8192, cols: int = 8192) -> Figure:
+        """A transpose's: also "torch"; "copy_best" and "torch copy_" copied as many bytes."""
+        return _find(self.transposes, name, _size(rows, cols), self.origin)
 
 
 @dataclass(frozen=True)
@@ -102,6 +123,19 @@ def coalescing(path: Path = RESULTS / "coalescing_h100.json") -> Coalescing:
         tuple(_figure(row["kernel"], row["case"], row) for row in _rows(record, "kernels")),
         tuple(_figure(name, f"{mib} MiB", row) for (name, mib), row in copies.items()),
         record.get("ceilings", {}),
+    )
+
+
+def bank_conflicts(path: Path = RESULTS / "bank_conflicts_h100.json") -> BankConflicts:
+    """Times of the bank conflicts topic on an H100. Raises :class:`NotRecorded`."""
+    record = _read(path, "benchmarks.bank_conflicts_h100")
+    return BankConflicts(
+        _origin(record),
+        tuple(_figure(row["kernel"], row["case"], row) for row in _rows(record, "kernels")),
+        tuple(
+            _figure(row["kernel"], _size(row["rows"], row["cols"]), row)
+            for row in _rows(record, "transposes")
+        ),
     )
 
 
@@ -146,7 +180,12 @@ def _figure(name: str, case: str, row: Mapping[str, Any]) -> Figure:
         row["samples"],
         row["gigabytes_per_s"],
         row.get("times_torch"),
+        row.get("of_copy"),
     )
+
+
+def _size(rows: int, cols: int) -> str:
+    return f"{rows} x {cols}"
 
 
 def _find(figures: tuple[Figure, ...], name: str, case: str, origin: Origin) -> Figure:
