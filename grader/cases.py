@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -90,7 +89,6 @@ def _run_and_count(task: Task, case: Case, plan: Plan, bench: Bench) -> CaseVerd
         return CaseVerdict(case.name, _kind(case), True, PASSED)
     earlier: list[tuple[Expected, ...]] = []
     seconds = bench.kernel_seconds
-    reports: tuple[Any, ...] = ()
     for run in range(2):
         inputs, expected = answers(task, case, bench, run)
         counters = case.counted and run == 1
@@ -99,7 +97,6 @@ def _run_and_count(task: Task, case: Case, plan: Plan, bench: Bench) -> CaseVerd
         if problem is not None:
             return problem
         earlier.append(expected)
-        reports = done.reports
     verdict = CaseVerdict(case.name, _kind(case), True, PASSED)
     if not case.counted:
         return verdict
@@ -108,14 +105,14 @@ def _run_and_count(task: Task, case: Case, plan: Plan, bench: Bench) -> CaseVerd
         reference_plan(task, case, bench), bench.model, inputs,
         seconds=seconds, counters=True,
     )  # fmt: skip
-    measures = measure(task.limits, totals(reports), totals(solution.reports))
+    measures = measure(task.limits, totals(done), totals(solution))
     verdict = replace(verdict, measures=measures)
-    modelled = sum(r.time_us or 0.0 for r in reports)
+    modelled = sum(r.time_us or 0.0 for r in done.reports)
     if modelled:
         speed = sum(r.time_us or 0.0 for r in solution.reports) / modelled
         verdict = replace(verdict, speed=speed, speed_kind="modelled")
     if not all(m.ok for m in measures):
-        return too_costly(verdict, case, task, measures, reports)
+        return too_costly(verdict, case, task, measures, done.reports)
     return verdict
 
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from grader.lab import Limit
+from grader.replay import Replayed
 from grader.verdict import Finding, Measure
 from kernels.runtime import LineReport, Report
 
 SECTOR_BYTES = 32
 WARP = 32
 INSTRUCTIONS = "smsp__inst_executed.sum"
+SHARED = ("ld", "st", "atom")
 
 # What limits may name: words for it.
 MEASURES = {
@@ -19,6 +21,8 @@ MEASURES = {
     "store_sectors": "sectors of 32 bytes written",
     "sectors": "sectors of 32 bytes moved",
     "requests": "memory requests of a warp",
+    "shared_wavefronts": "wavefronts of shared memory",
+    "shared_bytes": "bytes of shared memory a block",
     "instructions": "instructions of a warp",
 }
 
@@ -51,15 +55,42 @@ def access(counters: Mapping[str, float], direction: str) -> Access:
     )
 
 
-def totals(reports: Sequence[Report]) -> dict[str, float]:
+@dataclass(frozen=True)
+class SharedAccess:
+    """Reads, writes and atomics of shared memory of one source line."""
+
+    instructions: float
+    wavefronts: float
+    ideal: float  # wavefronts without conflicts
+    atomics: float  # of the instructions
+
+    @property
+    def excess(self) -> float:
+        """Wavefronts that conflicts cost."""
+        return self.wavefronts - self.ideal
+
+
+def shared_access(counters: Mapping[str, float]) -> SharedAccess:
+    """Accesses to shared memory among a line's counters."""
+    return SharedAccess(
+        sum(counters.get(f"smsp__inst_executed_op_shared_{d}.sum", 0.0) for d in SHARED),
+        counters.get("memory_l1_wavefronts_shared", 0.0),
+        counters.get("memory_l1_wavefronts_shared_ideal", 0.0),
+        counters.get("smsp__inst_executed_op_shared_atom.sum", 0.0),
+    )
+
+
+def totals(done: Replayed) -> dict[str, float]:
     """Every measure, over all launches of a plan."""
     total = dict.fromkeys(MEASURES, 0.0)
-    for report in reports:
+    total["shared_bytes"] = float(done.shared_bytes)
+    for report in done.reports:
         load, store = access(report.counters, "ld"), access(report.counters, "st")
         total["load_sectors"] += load.sectors
         total["store_sectors"] += store.sectors
         total["sectors"] += load.sectors + store.sectors
         total["requests"] += load.requests + store.requests
+        total["shared_wavefronts"] += report.counters.get("memory_l1_wavefronts_shared", 0.0)
         total["instructions"] += report.counters.get(INSTRUCTIONS, 0.0)
     return total
 
@@ -83,6 +114,10 @@ def measure(
 
 def worst_line(reports: Sequence[Report], measure_name: str) -> Finding | None:
     """The source line that costs most of a measure, in words."""
+    if measure_name == "shared_bytes":
+        return None  # no line's alone
+    if measure_name == "shared_wavefronts":
+        return _worst_of_shared(reports)
     best: tuple[float, LineReport, str, Access] | None = None
     for report in reports:
         for line in report.lines:
@@ -106,7 +141,30 @@ def worst_line(reports: Sequence[Report], measure_name: str) -> Finding | None:
         return None
     _, line, direction, found = best
     requests = measure_name in ("requests", "instructions")
-    words = _about_requests(found) if requests else _about_sectors(found, direction)
+    return _finding(line, _about_requests(found) if requests else _about_sectors(found, direction))
+
+
+def _worst_of_shared(reports: Sequence[Report]) -> Finding | None:
+    """The line with most wavefronts by conflicts; where there are none, with most wavefronts."""
+    lines = [(line, shared_access(line.counters)) for report in reports for line in report.lines]
+    lines = [(line, found) for line, found in lines if found.wavefronts]
+    if not lines:
+        return None
+    line, worst = max(lines, key=lambda one: (one[1].excess, one[1].wavefronts))
+    words = f"{worst.wavefronts:,.0f} wavefronts for {worst.instructions:,.0f} accesses of a warp"
+    if worst.excess > 0:
+        times = worst.wavefronts / worst.ideal
+        words += (
+            f", {times:.3g} times what they would be without conflicts: lanes of a warp "
+            + ("change words of the same bank, or the very same word" if worst.atomics
+               else "want different words of the same bank")
+        )  # fmt: skip
+    else:
+        words += ". They have no conflicts; is something read or written more than once?"
+    return _finding(line, words)
+
+
+def _finding(line: LineReport, words: str) -> Finding:
     return Finding(
         "cost", f"{line.file}, line {line.line}: {words}", line.file, line.line, line.text.strip()
     )

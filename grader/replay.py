@@ -23,6 +23,7 @@ class Replayed:
     outputs: list[Array]
     inputs: list[Array]  # as they are after the run
     reports: tuple[Report, ...] = ()
+    shared_bytes: int = 0  # shared memory of a block, of the launch that has most
 
 
 def too_large(plan: Plan, needed_bytes: int) -> str | None:
@@ -58,7 +59,9 @@ def replay(
     loaded = plan.load(device, inputs)
     until = time.monotonic() + seconds
     reports = []
+    most_shared = 0
     for function, grid, block, args, shared in loaded.calls():
+        most_shared = max(most_shared, function.static_shared_bytes + shared)
         if isinstance(device, EmulatedDevice):
             left = until - time.monotonic()
             if left <= 0:
@@ -69,7 +72,7 @@ def replay(
         else:
             device.launch(function, grid, block, args, shared)
     device.synchronize()
-    return Replayed(loaded.outputs(), loaded.inputs_now(), tuple(reports))
+    return Replayed(loaded.outputs(), loaded.inputs_now(), tuple(reports), most_shared)
 
 
 def race(
