@@ -8,7 +8,7 @@ that kernels do not need are empty.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 DEVICE = re.compile(r"\b__(global|device|constant|shared|managed)__\b")
@@ -25,19 +25,21 @@ SKIPPED = re.compile(
     re.S | re.M,
 )
 
+LINE = re.compile(r"(?:\\\n|[^\n])*\n?")  # with its continuations
+
 _STD = "namespace std {}\n"
-_INTEGERS = "#include <cuda/std/cstdint>\nusing namespace cuda::std;\n"
-_LIMITS = """
-#define INT_MAX 2147483647
-#define INT_MIN (-INT_MAX - 1)
-#define UINT_MAX 4294967295u
-#define LLONG_MAX 9223372036854775807ll
-#define FLT_MAX 3.402823466e+38f
-#define FLT_MIN 1.175494351e-38f
-#define FLT_EPSILON 1.192092896e-07f
-#define DBL_MAX 1.7976931348623158e+308
-#define DBL_EPSILON 2.2204460492503131e-16
-"""
+_NAMED = "".join(
+    f"using cuda::std::{name};"
+    for name in (
+        *(f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+        *("intptr_t", "uintptr_t", "intmax_t", "uintmax_t", "size_t", "ptrdiff_t"),
+    )
+)
+_INTEGERS = (
+    "#include <cuda/std/cstdint>\n#include <cuda/std/cstddef>\n"
+    f"{_NAMED}\nnamespace std {{{_NAMED}}}\n"
+)
+_LIMITS = "#include <cuda/std/climits>\n#include <cuda/std/cfloat>\n"
 HEADERS: dict[str, str] = {
     **dict.fromkeys(
         ("algorithm", "array", "cassert", "assert.h", "chrono", "cmath", "math.h", "cstdio",
@@ -62,12 +64,28 @@ class Declaration:
 
 def device_part(source: str) -> str:
     """``source`` with host functions and host variables blanked. PTX and plain kernels stay."""
-    kept = list(source)
+    return _without(source, [d for d in _declarations(source) if _is_host(d)])
+
+
+def without_lines(source: str, lines: Set[int]) -> str:
+    """``source`` less the declarations on some lines, from 1, that are not for the device."""
+    found = []
     for declaration in _declarations(source):
-        if _is_host(declaration):
-            for index in range(declaration.start, declaration.end):
-                if kept[index] != "\n":
-                    kept[index] = " "
+        leading = len(declaration.text) - len(declaration.text.lstrip())
+        first = source.count("\n", 0, declaration.start + leading) + 1
+        last = source.count("\n", 0, declaration.end) + 1
+        if not DEVICE.search(declaration.text) and not lines.isdisjoint(range(first, last + 1)):
+            found.append(declaration)
+    return _without(source, found)
+
+
+def _without(source: str, declarations: Sequence[Declaration]) -> str:
+    """Blank declarations, but for the preprocessor's lines, which pair up with others outside."""
+    kept = list(source)
+    for declaration in declarations:
+        for line in LINE.finditer(source, declaration.start, declaration.end):
+            if not line[0].lstrip().startswith("#"):
+                kept[line.start() : line.end()] = re.sub(r"[^\n]", " ", line[0])
     return "".join(kept)
 
 

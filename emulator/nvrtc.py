@@ -10,6 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from emulator.cache import cached, digest
@@ -63,11 +64,13 @@ def compile_cuda(
     options: Sequence[str] = (),
     folder: Path | None = None,
     instances: Sequence[str] = (),
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Compiled:
     """Compile ``source``, shown as ``name`` in messages, for ``arch`` ("sm_90").
 
     ``folder`` is where ``#include "..."`` looks first. ``instances`` are kernels of templates to
-    make, as C++ names them (``"scale<float>"``). A ``-std`` among ``options`` replaces C++17.
+    make, as C++ names them (``"scale<float>"``). ``headers`` are texts by the name that is
+    included, before any file. A ``-std`` among ``options`` replaces C++17.
     Raises :class:`CompileError` with NVRTC's log.
     """
     nvrtc = _bindings()
@@ -78,10 +81,12 @@ def compile_cuda(
         everything.append(f"-I{folder}")
     everything += [f"-I{path}" for path in include_folders()]
     encoded = [option.encode() for option in everything]
-    names = [header.encode() for header in HEADERS]
-    texts = [text.encode() for text in HEADERS.values()]
+    texts = {**HEADERS, **headers}
+    names = [header.encode() for header in texts]
     program = _check(
-        nvrtc.nvrtcCreateProgram(source.encode(), name.encode(), len(names), texts, names)
+        nvrtc.nvrtcCreateProgram(
+            source.encode(), name.encode(), len(names), list(map(str.encode, texts.values())), names
+        )
     )
     try:
         for instance in instances:
@@ -113,19 +118,22 @@ class Recipe:
     options: tuple[str, ...]
     folder: Path | None
     instances: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()  # texts by name, before any file
 
     def compile(self, arch: str) -> Compiled:
         """Compile, or take from the cache."""
         headers = b"".join(_headers(self.source, self.folder, set()))
         key = digest(
             repr(version()).encode(), arch.encode(), self.name.encode(),
-            repr((self.options, self.instances)).encode(), self.source.encode(), headers,
+            repr((self.options, self.instances, self.headers)).encode(), self.source.encode(),
+            headers,
         )  # fmt: skip
 
         def make() -> bytes:
             done = compile_cuda(
-                self.source, self.name, arch, self.options, self.folder, self.instances
-            )
+                self.source, self.name, arch, self.options, self.folder, self.instances,
+                dict(self.headers),
+            )  # fmt: skip
             return json.dumps(
                 {
                     "ptx": done.ptx,

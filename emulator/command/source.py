@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emulator.arch import Arch
+from emulator.command.program import compile_program
 from emulator.command.usage import UsageError
 from emulator.cubin import Resources, kernel_resources
 from emulator.demangle import demangle, function_name, last_name
 from emulator.errors import CompileError
-from emulator.host_code import device_part
 from emulator.module import Kernel, Module
-from emulator.nvrtc import Recipe
 from emulator.ptx.parse import MAX_PTX_BYTES
 from emulator.signature import plain_name
 
@@ -51,9 +50,8 @@ def load(path: Path, arch: Arch, options: Sequence[str] = (), wanted: str | None
         return Loaded(path, module, "", {}, {})
     instances = (wanted,) if wanted is not None and "<" in wanted else ()
     major, minor = arch.compute_capability
-    recipe = Recipe(device_part(text), str(path), tuple(options), path.resolve().parent, instances)
     try:
-        compiled = recipe.compile(f"sm_{major}{minor}")
+        compiled = compile_program(text, path, options, instances, f"sm_{major}{minor}")
     except CompileError as error:
         raise CompileError(_about_instance(str(error), wanted or "")) from None
     module = Module(compiled.ptx)
