@@ -151,14 +151,20 @@ def _routines_module() -> ir.Module:
     return module
 
 
+HUGE_LINES = 150_000  # of LLVM's text, beyond which its time grows with the square
+
+
 def compile_object(
     module: ir.Module, target: llvm.TargetMachine, *, optimise: bool = True
 ) -> bytes:
     """Verify, optimise and assemble a module."""
     module.triple = target.triple
-    parsed = llvm.parse_assembly(str(module))
+    text = str(module)
+    parsed = llvm.parse_assembly(text)
     parsed.verify()
-    if optimise:
+    if text.count("\n") > HUGE_LINES:
+        target = target_machine(opt=0)
+    elif optimise:
         _optimise(parsed, target)
     else:
         target = target_machine(opt=1)
