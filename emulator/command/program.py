@@ -19,9 +19,9 @@ ATTEMPTS = 40
 ERROR = re.compile(r"^(.+?)\((\d+)\): (?:catastrophic )?error", re.MULTILINE)
 MISSING = re.compile(r'cannot open source file "([^"]+)"')
 NICKNAMES = re.compile(r"\b(uint|ushort|ulong)\b")
-# glibc's names, which nvcc's programs use without including anything; on the first line, which
-# every error in it survives
-NAMED = "typedef unsigned int uint; typedef unsigned short ushort; typedef unsigned long ulong; "
+# glibc's names, which nvcc's programs use without including anything
+NAMED = "typedef unsigned int uint; typedef unsigned short ushort; typedef unsigned long ulong;\n"
+NAMED_HEADER = "glibc_names.h"
 EMPTY = "namespace std {}\n"
 MOST_PARTS = 3  # of a header's path, as it may be included
 
@@ -85,12 +85,15 @@ class Program:
 
     def recipe(self, options: Sequence[str], instances: tuple[str, ...]) -> Recipe:
         """What to compile now."""
-        text = self.text
-        if NICKNAMES.search(text) or any(map(NICKNAMES.search, self.headers.values())):
-            text = NAMED + text
+        headers = dict(self.headers)
+        if any(map(NICKNAMES.search, (self.text, *headers.values()))):
+            headers[NAMED_HEADER] = NAMED
+            options = (*options, f"--pre-include={NAMED_HEADER}")
         folder = self.path.resolve().parent
-        headers = tuple(sorted(self.headers.items()))
-        return Recipe(text, str(self.path), tuple(options), folder, instances, headers)
+        return Recipe(
+            self.text, str(self.path), tuple(options), folder, instances,
+            tuple(sorted(headers.items())),
+        )  # fmt: skip
 
 
 def compile_program(

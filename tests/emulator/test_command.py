@@ -196,7 +196,7 @@ def test_commands_that_cannot_be_carried_out(command, words, says):
     Path("nul.cu").write_bytes(b"\n\0")
     Path("machine.cubin").write_bytes(b"\x7fELF" + bytes(100))
     Path("empty.cu").write_text("")
-    Path("wrong.cu").write_text("int x = nonsense;")
+    Path("wrong.cu").write_text("__global__ void k(int* x) { *x = nonsense; }")
     Path("wrong.ptx").write_text("hello")
     done = command(*(words or ("walk",)))
     assert (done.status, done.out) == (2, "")
