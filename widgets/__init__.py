@@ -1,16 +1,19 @@
 """The notebooks' interactive figures. Each shows static HTML where no kernel is live."""
 
 from widgets.access_pattern import access_pattern
+from widgets.bank_map import bank_map
 from widgets.costs import Cost, copy_blocks, cost, cost_chart, cost_table
 from widgets.device_card import device_card
 from widgets.predict import predict, predictions
 from widgets.recorded import Figure, measured_beside_recorded
+from widgets.shared_view import shared_view
 from widgets.source import show_source, source_view
 
 __all__ = [
     "Cost",
     "Figure",
     "access_pattern",
+    "bank_map",
     "copy_blocks",
     "cost",
     "cost_chart",
@@ -19,6 +22,7 @@ __all__ = [
     "measured_beside_recorded",
     "predict",
     "predictions",
+    "shared_view",
     "show_source",
     "source_view",
 ]
