@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import weakref
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -209,6 +211,23 @@ def check_launch(
         )
 
 
+_sites: weakref.WeakKeyDictionary[Kernel, bytes] = weakref.WeakKeyDictionary()
+
+
+def _fresh_sites(kernel: Kernel) -> Any:
+    """What is known and counted of every instruction: nothing yet, but what kind it is."""
+    if kernel not in _sites:
+        made = (Site * max(len(kernel.instructions), 1))()
+        for site, inst in zip(made, kernel.instructions, strict=False):
+            site.operation = OPERATIONS.get(inst.opcode, LOAD)
+            if inst.opcode == "wmma" and inst.has("store"):
+                site.operation = STORE
+            site.rule = collect.counting_rule(inst)
+            site.uncached = collect.passes_l1_by(inst)
+        _sites[kernel] = bytes(made)
+    return (Site * max(len(kernel.instructions), 1)).from_buffer_copy(_sites[kernel])
+
+
 def _prepare(
     kernel: Kernel,
     grid: Dim3,
@@ -232,19 +251,13 @@ def _prepare(
     context.local_bytes = kernel.local_bytes + (stack if kernel.frame.stacks_locals else 0)
     context.stack_bytes = stack
     context.shared_bytes = kernel.static_shared_bytes + shared_bytes
-    if any("%reserved_smem" in inst.text for inst in kernel.instructions):
+    if kernel.reads_reserved_shared:
         context.shared_bytes = -(-context.shared_bytes // 128) * 128 + RESERVED_SHARED
     context.dynamic_bytes = shared_bytes
     context.sm_count = arch.sm_count
     context.entry = kernel.graph.entries[kernel.name].number
     context.slice = BACK_EDGES_A_SLICE
-    sites = (Site * max(len(kernel.instructions), 1))()
-    for site, inst in zip(sites, kernel.instructions, strict=False):
-        site.operation = OPERATIONS.get(inst.opcode, LOAD)
-        if inst.opcode == "wmma" and inst.has("store"):
-            site.operation = STORE
-        site.rule = collect.counting_rule(inst)
-        site.uncached = collect.passes_l1_by(inst)
+    sites = _fresh_sites(kernel)
     context.sites = ctypes.addressof(sites)
     block_counts = np.zeros((len(kernel.graph.blocks) + 1, 2), dtype=np.uint64)
     # the compiled code adds to aligned pairs

@@ -252,6 +252,11 @@ class Kernel:
         """Local memory of one thread, without the stack."""
         return self.frame.local_bytes
 
+    @functools.cached_property
+    def reads_reserved_shared(self) -> bool:
+        """Whether the kernel asks where the system's part of shared memory lies."""
+        return any("%reserved_smem" in inst.text for inst in self.instructions)
+
     @property
     def symbols(self) -> dict[str, int]:
         return {v.name: i for i, v in enumerate(self.module.global_variables)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from typing import Any
 
 from llvmlite import ir
@@ -36,8 +37,14 @@ def heap() -> Any:
     return resize
 
 
-def release(address: int) -> None:
-    """Give a block back; 0 is none."""
+@functools.cache
+def _free() -> Any:
     free = ctypes.CDLL(None).free
     free.argtypes, free.restype = [ctypes.c_void_p], None
-    free(address)
+    return free
+
+
+def release(address: int) -> None:
+    """Give a block back; 0 is none."""
+    if address:
+        _free()(address)

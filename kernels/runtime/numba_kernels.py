@@ -107,15 +107,21 @@ def _types(signature: Any) -> NumbaTypes:
     return tuple(arguments)
 
 
-def _type_of(argument: Any) -> Any:
+@functools.cache
+def _array_type(dtype: np.dtype[Any], axes: int) -> Any:
     from numba import types
     from numba.np.numpy_support import from_dtype
 
+    element = from_dtype(dtype)
+    return types.Array(element, axes, "C") if axes else element
+
+
+def _type_of(argument: Any) -> Any:
+    from numba import types
+
     shape, dtype = getattr(argument, "shape", ()), getattr(argument, "dtype", None)
-    if dtype is not None and shape:
-        return types.Array(from_dtype(np.dtype(dtype)), len(shape), "C")
     if dtype is not None:
-        return from_dtype(np.dtype(dtype))
+        return _array_type(np.dtype(dtype), len(shape))
     if isinstance(argument, bool):
         return types.boolean
     if isinstance(argument, int):
