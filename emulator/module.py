@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
+import gc
 import math
 import struct
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from emulator import cfg
@@ -273,10 +275,11 @@ class Kernel:
         # LLVM's time grows faster than these
         is_large = len(self.graph.blocks) > LARGE_BLOCKS or len(self.instructions) > LARGE
         module = ir.Module(name=self.name)
-        lower_kernel(
-            module, self.graph, self.frame, self.function, self.symbols,
-            self.shared_offsets, self.plan, self.sites,
-        )  # fmt: skip
+        with _without_collecting():
+            lower_kernel(
+                module, self.graph, self.frame, self.function, self.symbols,
+                self.shared_offsets, self.plan, self.sites,
+            )  # fmt: skip
         try:
             return jit.compile_object(module, jit.machine().target, optimise=not is_large)
         except RuntimeError as error:  # LLVM refuses operations on the wrong kind of value
@@ -284,6 +287,18 @@ class Kernel:
             raise PtxError(
                 f"kernel {self.name!r}: an instruction's operands do not fit its type: {what}"
             ) from error
+
+
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Lowering makes a great many small objects, none of them garbage before it ends."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _named(instructions: tuple[Instruction, ...]) -> set[str]:
