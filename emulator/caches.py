@@ -9,12 +9,19 @@ import numpy as np
 
 from emulator.arch import Arch
 from emulator.occupancy import Occupancy
-from emulator.watch.cachestate import BUCKET_BYTES, LAUNCH_SHIFT, WAYS, Bucket, CacheState, Level
+from emulator.watch.cachestate import (
+    BUCKET_BYTES,
+    FILLS_SHIFT,
+    LEVEL_BYTES,
+    WAYS,
+    CacheState,
+    Level,
+)
 
 LINE_BYTES = 128
 SECTOR_BYTES = 32
 ROOM = 2  # lines that a table has room for, at least, over those that a cache holds
-LAUNCHES = 1 << 14  # that tags can tell from one another
+A_TIME = 1 << 10  # buckets that NumPy looks at: what it makes of them stays in the host's caches
 
 
 @dataclass
@@ -23,7 +30,6 @@ class Tables:
 
     l1: np.ndarray  # (SMs, bytes)
     l2: np.ndarray
-    launches: int = 0
     fills: int = 0  # of any level, at most
 
 
@@ -34,25 +40,26 @@ class Caches:
     arch: Arch
     tables: Tables
     state: CacheState = field(default_factory=CacheState)
-    levels: ctypes.Array[Level] = field(default_factory=lambda: (Level * 0)())  # L1s
-    filled_before: int = 0
+    # an L1 a row, a field of Level a column: setting them one by one takes long
+    levels: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     @classmethod
     def of(cls, arch: Arch, fits: Occupancy, blocks: int, warps: int) -> Caches:
         """Empty caches for a grid of ``blocks`` blocks of ``warps`` warps."""
-        caches = cls(arch, _take_tables(arch), levels=(Level * arch.sm_count)())
+        caches = cls(
+            arch, _take_tables(arch), levels=np.empty((arch.sm_count, LEVEL_BYTES // 8), np.int64)
+        )
         tables, state = caches.tables, caches.state
-        tables.launches += 1
-        caches.filled_before = tables.fills
-        state.launch = tables.launches
-        for level, table in zip(caches.levels, tables.l1, strict=True):
-            _set_up(level, table, arch.unified_per_sm - fits.carveout_bytes, tables.fills)
-        _set_up(state.l2, tables.l2, arch.l2_bytes, tables.fills)
-        state.l1 = ctypes.addressof(caches.levels)
-        state.sm_count = arch.sm_count
-        state.together_sm = min(fits.blocks_per_sm, -(-blocks // arch.sm_count)) * warps
         state.wave_blocks = fits.blocks_per_sm * arch.sm_count
-        state.together = min(state.wave_blocks, blocks) * warps
+        together = min(state.wave_blocks, blocks) * warps
+        together_sm = min(fits.blocks_per_sm, -(-blocks // arch.sm_count)) * warps
+        held_by_l1 = arch.unified_per_sm - fits.carveout_bytes
+        caches.levels[:, 0] = tables.l1.ctypes.data + tables.l1.shape[1] * np.arange(arch.sm_count)
+        caches.levels[:, 1:] = _cache(tables.l1.shape[1], held_by_l1, together_sm, tables.fills)
+        buckets = tables.l2.ctypes.data
+        state.l2 = Level(buckets, *_cache(tables.l2.nbytes, arch.l2_bytes, together, tables.fills))
+        state.l1 = caches.levels.ctypes.data
+        state.sm_count = arch.sm_count
         return caches
 
     @property
@@ -66,19 +73,18 @@ class Caches:
         """
         l2 = self.state.l2
         written = self.state.dram_written
-        if l2.fills - self.filled_before > l2.lines:
-            rows = self.tables.l2.reshape(-1, BUCKET_BYTES)
-            tags = rows[:, : Bucket.all.offset].view(np.int64)
-            touched = rows[:, Bucket.all.offset : Bucket.own.offset].view(np.int32)
-            left = (l2.fills - touched > l2.lines) & (tags >> LAUNCH_SHIFT == self.state.launch)
-            written += int(np.bitwise_count(tags[left] >> 4 & 15).sum())
+        if l2.fills - l2.start > l2.lines:
+            for some in self.tables.l2.view(np.int64).reshape(-1, A_TIME, 2, WAYS):
+                tags, touched = some[:, 0], some[:, 1] >> FILLS_SHIFT
+                left = (l2.fills - touched > l2.lines) & (touched > l2.start)
+                written += int(np.bitwise_count(tags[left] >> 4 & 15).sum())
         return SECTOR_BYTES * float(self.state.dram_read), SECTOR_BYTES * float(written)
 
     def give_back(self) -> None:
         """Let another launch have the tables."""
-        fills = max(level.fills for level in (*self.levels, self.state.l2))
-        self.tables.fills = int(fills)
-        if self.tables.launches < LAUNCHES and fills < 1 << 30:
+        filled_by_l1s = self.levels[:, Level.fills.offset // 8]
+        fills = self.tables.fills = max(int(filled_by_l1s.max()), self.state.l2.fills)
+        if fills < 1 << 30:
             _idle.setdefault(self.arch, []).append(self.tables)
 
 
@@ -88,8 +94,15 @@ _idle: dict[Arch, list[Tables]] = {}
 def _take_tables(arch: Arch) -> Tables:
     if idle := _idle.get(arch):
         return idle.pop()
-    l1 = np.zeros((arch.sm_count, _room(arch.unified_per_sm) * BUCKET_BYTES), dtype=np.uint8)
-    return Tables(l1, np.zeros(_room(arch.l2_bytes) * BUCKET_BYTES, dtype=np.uint8))
+    return Tables(_empty(arch.sm_count, _room(arch.unified_per_sm)), _empty(_room(arch.l2_bytes)))
+
+
+def _empty(*shape: int) -> np.ndarray:
+    """Buckets in pages never touched, which cost nothing, each at a multiple of its size."""
+    nbytes = int(np.prod(shape)) * BUCKET_BYTES
+    memory = np.zeros(nbytes + BUCKET_BYTES, dtype=np.uint8)
+    skipped = -memory.ctypes.data % BUCKET_BYTES
+    return memory[skipped : skipped + nbytes].reshape(*shape[:-1], -1)
 
 
 def _room(nbytes: int) -> int:
@@ -97,8 +110,6 @@ def _room(nbytes: int) -> int:
     return int(2 ** np.ceil(np.log2(ROOM * nbytes // LINE_BYTES // WAYS)))
 
 
-def _set_up(level: Level, table: np.ndarray, nbytes: int, fills: int) -> None:
-    level.buckets = table.ctypes.data
-    level.mask = len(table) // BUCKET_BYTES - 1
-    level.lines = max(nbytes // LINE_BYTES, 1)
-    level.fills = fills
+def _cache(table: int, nbytes: int, together: int, fills: int) -> tuple[int, ...]:
+    """A level's fields after its buckets, which take ``table`` bytes."""
+    return table // BUCKET_BYTES - 1, max(nbytes // LINE_BYTES, 1), together, fills, fills

@@ -207,10 +207,11 @@ class Warp(ctypes.Structure):
         # the stack
         ("kept", u64),  # address of what calls keep: stack_bytes a lane
         # caches
-        ("cached_as", u64),  # the warp that these are of: its wave (upper 24 bits) and number
+        ("cached_as", u64),  # 1 + the index of the block that these are of; 0: none yet
         ("l1_level", u64),  # its SM's emulator.watch.cachestate.Level
         ("l1_fills", u64),  # lines
         ("l2_fills", u64),
+        ("wave", u64),  # of blocks that run at the same time: the block's
     ]
 
 

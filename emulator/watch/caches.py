@@ -32,8 +32,11 @@ from emulator.native.layout import (
 )
 from emulator.watch.cachestate import (
     BUCKET_BYTES,
-    LAUNCH_SHIFT,
+    FILLS_SHIFT,
     LEVEL_BYTES,
+    LINE_SHIFT,
+    NUMBER_SHIFT,
+    WAVE_SHIFT,
     WAYS,
     Bucket,
     CacheState,
@@ -42,146 +45,153 @@ from emulator.watch.cachestate import (
 from emulator.watch.wavefronts import FULL, add, address_of, step_of
 
 read_i64, write_i64 = accessors("int64")
-read_i32, write_i32 = accessors("int32")
 read_u32, _ = accessors("uint32")
 lines_scratch = stack(LANES * 8)
 
-ALL_AT, OWN_AT, WHO_AT = (offset(Bucket, name) for name in ("all", "own", "who"))
-MASK_AT, LAUNCH_AT = offset(Level, "mask"), offset(CacheState, "launch")
+TOUCHED_AT = offset(Bucket, "touched")
+MASK_AT, START_AT = offset(Level, "mask"), offset(Level, "start")
 CAPACITY_AT, FILLS_AT = offset(Level, "lines"), offset(Level, "fills")
+TOGETHER_AT = offset(Level, "together")
 L1_AT, SM_COUNT_AT = offset(CacheState, "l1"), offset(CacheState, "sm_count")
-TOGETHER_SM_AT, TOGETHER_AT = offset(CacheState, "together_sm"), offset(CacheState, "together")
-WAVE_AT = offset(CacheState, "wave_blocks")
+WAVE_BLOCKS_AT = offset(CacheState, "wave_blocks")
 DRAM_READ_AT, DRAM_WRITTEN_AT = offset(CacheState, "dram_read"), offset(CacheState, "dram_written")
 DIRTIED_AT = offset(CacheState, "dirtied")
 CACHES_AT, WARPS_AT = offset(Context, "caches"), offset(Context, "warps")
 BLOCK_AT, INDEX_AT = offset(Warp, "block"), offset(Warp, "index")
 BLOCK_INDEX_AT = offset(BlockState, "index")
-CACHED_AS_AT, L1_LEVEL_AT = offset(Warp, "cached_as"), offset(Warp, "l1_level")
+CACHED_AS_AT, WAVE_AT = offset(Warp, "cached_as"), offset(Warp, "wave")
+L1_LEVEL_AT = offset(Warp, "l1_level")
 L1_FILLS_AT, L2_FILLS_AT = offset(Warp, "l1_fills"), offset(Warp, "l2_fills")
 OPERATION_AT, RULE_AT = offset(Site, "operation"), offset(Site, "rule")
 UNCACHED_AT = offset(Site, "uncached")
 L1_HITS_AT, L2_HITS_AT = offset(Site, "l1_hits"), offset(Site, "l2_hits")
 L2_SECTORS_AT = offset(Site, "l2_sectors")
-WAVE_SHIFT = 40  # a warp goes by its number in the grid, below the number of its wave
-WARP_MASK = (1 << WAVE_SHIFT) - 1
+
+LINE_MASK = (1 << NUMBER_SHIFT - LINE_SHIFT) - 1
+WAVE_MASK = (1 << FILLS_SHIFT - WAVE_SHIFT) - 1
+OWN_MASK = (1 << WAVE_SHIFT) - 1
+NUMBER_MASK = (1 << 63 - NUMBER_SHIFT) - 1  # more warps than run at the same time
+NEIGHBOURS_SHIFT = 2  # lines that lie in one bucket
+SECTOR_BYTES = 32
+BITS_SET = 0x4332322132212110  # in each number of four bits, four bits apart
 
 
 @inner
 def sectors_in(mask: int) -> int:
     """How many of four bits are set."""
-    return (mask & 1) + (mask >> 1 & 1) + (mask >> 2 & 1) + (mask >> 3 & 1)
+    return BITS_SET >> 4 * mask & 7
 
 
 @inner
-def touch(state: int, level: int, line: int, me: int, own: int, together: int) -> Any:
-    """Where the line's tag is, now touched by warp ``me``, and 1 if the line had to be filled.
+def bucket_of(level: int, line: int) -> int:
+    """Where a line is, if it is there.
+
+    Neighbouring lines share a bucket, and neighbouring buckets follow one another: what streams
+    through the modelled cache streams through the host's, which are smaller than the table.
+    """
+    place = line >> NEIGHBOURS_SHIFT
+    place = (place ^ place >> 9 ^ place >> 17) & read_i64(level + MASK_AT)
+    address: int = read_i64(level) + place * BUCKET_BYTES
+    return address
+
+
+@inner
+def touch(state: int, level: int, line: int, number: int, wave: int, own: int) -> Any:
+    """Where the line's tag is, now touched by a warp, and 1 if the line had to be filled.
 
     A new line takes the place of its bucket's longest untouched, whose dirty sectors are written.
-    ``own`` is what the warp has filled of this cache.
+    ``number`` and ``wave`` say which warp it is, ``own`` what it has filled of this cache.
     """
-    launch = read_i64(state + LAUNCH_AT)
-    number = (line ^ line >> 9 ^ line >> 17) & read_i64(level + MASK_AT)
-    bucket = read_i64(level) + number * BUCKET_BYTES
+    bucket = bucket_of(level, line)
     fills = read_i64(level + FILLS_AT)
-    key = launch << LAUNCH_SHIFT - 8 | line
-    way = -1
-    for other in range(WAYS):
-        if read_i64(bucket + 8 * other) >> 8 == key:
-            way = other
-    gone = True
-    if way >= 0:
-        who = read_i64(bucket + WHO_AT + 8 * way)
-        if who == me:
-            distance = (own - read_i32(bucket + OWN_AT + 4 * way)) * together
-        elif who >> WAVE_SHIFT == me >> WAVE_SHIFT:
-            distance = 0
-        else:
-            distance = fills - read_i32(bucket + ALL_AT + 4 * way)
-        gone = distance > read_i64(level + CAPACITY_AT)
-    else:
-        way, least = 0, read_i32(bucket + ALL_AT)
-        for other in range(1, WAYS):
-            when = read_i32(bucket + ALL_AT + 4 * other)
-            if when < least:
-                way, least = other, when
-    entry = bucket + 8 * way
-    filled = 0
+    entry = 0
+    for way in range(WAYS):
+        if read_i64(bucket + 8 * way) >> LINE_SHIFT & LINE_MASK == line:
+            entry = bucket + 8 * way
+    gone = entry == 0
     if gone:
-        tag = read_i64(entry)
-        if tag & 0xF0 and tag >> LAUNCH_SHIFT == launch:
-            add(state + DRAM_WRITTEN_AT, sectors_in(tag >> 4))
-        write_i64(entry, key << 8)
-        filled = 1
-        fills += 1
-        write_i64(level + FILLS_AT, fills)
-    write_i64(bucket + WHO_AT + 8 * way, me)
-    write_i32(bucket + OWN_AT + 4 * way, own + filled)
-    write_i32(bucket + ALL_AT + 4 * way, fills)
+        entry, least = bucket, read_i64(bucket + TOUCHED_AT)
+        for way in range(1, WAYS):
+            touched = read_i64(bucket + 8 * way + TOUCHED_AT)
+            if touched < least:
+                entry, least = bucket + 8 * way, touched
+    tag, touched = read_i64(entry), read_i64(entry + TOUCHED_AT)
+    earlier = touched >> FILLS_SHIFT <= read_i64(level + START_AT)  # by another launch
+    if not gone:
+        since = fills - (touched >> FILLS_SHIFT)
+        if touched >> WAVE_SHIFT & WAVE_MASK == wave:
+            since = 0
+            if tag >> NUMBER_SHIFT == number:
+                since = (own - touched & OWN_MASK) * read_i64(level + TOGETHER_AT)
+        gone = earlier or since > read_i64(level + CAPACITY_AT)
+    sectors, filled = tag & 0xFF, 0
+    if gone:
+        if sectors > 15 and not earlier:
+            add(state + DRAM_WRITTEN_AT, sectors_in(sectors >> 4))
+        sectors, filled = 0, 1
+        write_i64(level + FILLS_AT, fills + 1)
+    write_i64(entry, number << NUMBER_SHIFT | line << LINE_SHIFT | sectors)
+    when = fills + filled << FILLS_SHIFT | wave << WAVE_SHIFT | own + filled & OWN_MASK
+    write_i64(entry + TOUCHED_AT, when)
     return entry, filled
 
 
 @inner
 def through_l2(
-    state: int, warp: int, site: int, line: int, sectors: int, me: int, store: bool
-) -> None:
-    """Read or write sectors of a line in L2."""
+    state: int, warp: int, line: int, sectors: int, number: int, wave: int, store: bool
+) -> int:
+    """Read or write sectors of a line in L2; how many were there, or are written."""
     own = read_i64(warp + L2_FILLS_AT)
-    entry, filled = touch(state, state, line, me, own, read_i64(state + TOGETHER_AT))
+    entry, filled = touch(state, state, line, number, wave, own)
     write_i64(warp + L2_FILLS_AT, own + filled)
-    count = sectors_in(sectors)
-    add(site + L2_SECTORS_AT, count)
     tag = read_i64(entry)
     if store:
         add(state + DIRTIED_AT, sectors_in(sectors & ~(tag >> 4)))
         write_i64(entry, tag | sectors << 4 | sectors)
-        add(site + L2_HITS_AT, count)
-        return
+        return sectors_in(sectors)
     missing = sectors & ~tag
     if missing:
         pairs = (missing | (missing & 5) << 1 | (missing & 10) >> 1) & 15 & ~tag
         add(state + DRAM_READ_AT, sectors_in(pairs))
         write_i64(entry, tag | pairs)
-    add(site + L2_HITS_AT, count - sectors_in(missing))
+    return sectors_in(sectors) - sectors_in(missing)
 
 
 @inner
-def through_l1(state: int, warp: int, site: int, line: int, sectors: int, me: int) -> None:
-    """Read sectors of a line in the SM's L1, and in L2 what is missing there."""
-    level = read_i64(warp + L1_LEVEL_AT)
+def missing_in_l1(
+    state: int, level: int, warp: int, line: int, sectors: int, number: int, wave: int
+) -> int:
+    """Read sectors of a line in the SM's L1; those that it has to get from L2."""
     own = read_i64(warp + L1_FILLS_AT)
-    entry, filled = touch(state, level, line, me, own, read_i64(state + TOGETHER_SM_AT))
+    entry, filled = touch(state, level, line, number, wave, own)
     write_i64(warp + L1_FILLS_AT, own + filled)
     tag = read_i64(entry)
-    missing = sectors & ~tag
+    missing: int = sectors & ~tag
     if missing:
         write_i64(entry, tag | sectors)
-        through_l2(state, warp, site, line, missing, me, False)
-    add(site + L1_HITS_AT, sectors_in(sectors) - sectors_in(missing))
+    return missing
 
 
 @inner
-def identity(context: int, state: int, warp: int) -> int:
-    """Who the warp is, for touches; its own counts start over when it runs another block."""
+def identity(context: int, state: int, warp: int) -> Any:
+    """The warp's number and its wave's; its own counts start over when it runs another block."""
     block = read_i64(read_i64(warp + BLOCK_AT) + BLOCK_INDEX_AT)
-    number = block * read_u32(context + WARPS_AT) + read_u32(warp + INDEX_AT) + 1
-    known: int = read_i64(warp + CACHED_AS_AT)
-    if known & WARP_MASK == number:
-        return known
-    me: int = block // read_i64(state + WAVE_AT) << WAVE_SHIFT | number
-    sm = block % read_i64(state + SM_COUNT_AT)
-    write_i64(warp + CACHED_AS_AT, me)
-    write_i64(warp + L1_LEVEL_AT, read_i64(state + L1_AT) + sm * LEVEL_BYTES)
-    write_i64(warp + L1_FILLS_AT, 0)
-    write_i64(warp + L2_FILLS_AT, 0)
-    return me
+    number = block * read_u32(context + WARPS_AT) + read_u32(warp + INDEX_AT) & NUMBER_MASK
+    if read_i64(warp + CACHED_AS_AT) != block + 1:
+        sm = block % read_i64(state + SM_COUNT_AT)
+        write_i64(warp + CACHED_AS_AT, block + 1)
+        write_i64(warp + WAVE_AT, block // read_i64(state + WAVE_BLOCKS_AT) & WAVE_MASK)
+        write_i64(warp + L1_LEVEL_AT, read_i64(state + L1_AT) + sm * LEVEL_BYTES)
+        write_i64(warp + L1_FILLS_AT, 0)
+        write_i64(warp + L2_FILLS_AT, 0)
+    return number, read_i64(warp + WAVE_AT)
 
 
 @inner
 def lines_of(warp: int, mask: int, nbytes: int, lines: int) -> int:
     """Write the distinct lines of an access, each with its sectors below it; how many."""
     count = 0
-    if mask == FULL and step_of(warp) == nbytes:
+    if mask == FULL and 0 <= step_of(warp) <= SECTOR_BYTES:  # no sector between is left out
         first = address_of(warp, 0) >> 5
         last = address_of(warp, LANES - 1) + nbytes - 1 >> 5
         for line in range(first >> 2, (last >> 2) + 1):
@@ -210,14 +220,23 @@ def lines_of(warp: int, mask: int, nbytes: int, lines: int) -> int:
 def access_caches(context: int, warp: int, site: int, mask: int, nbytes: int) -> None:
     """Send one access to global memory through the caches, a line at a time."""
     state = read_i64(context + CACHES_AT)
-    me = identity(context, state, warp)
+    number, wave = identity(context, state, warp)
+    level = read_i64(warp + L1_LEVEL_AT)
     store = read_i64(site + OPERATION_AT) == STORE
     ordinary = read_i64(site + RULE_AT) <= PAIRED and read_i64(site + UNCACHED_AT) == 0
+    through_l1 = ordinary and not store
     lines = lines_scratch()
-    count = lines_of(warp, mask, nbytes, lines)
-    for number in range(count):
-        packed = read_i64(lines + 8 * number)
-        if ordinary and not store:
-            through_l1(state, warp, site, packed >> 4, packed & 15, me)
-        else:
-            through_l2(state, warp, site, packed >> 4, packed & 15, me, store)
+    l1_hits = reached = l2_hits = 0
+    for place in range(lines_of(warp, mask, nbytes, lines)):
+        packed = read_i64(lines + 8 * place)
+        line, sectors = packed >> 4, packed & 15
+        if through_l1:
+            missing = missing_in_l1(state, level, warp, line, sectors, number, wave)
+            l1_hits += sectors_in(sectors) - sectors_in(missing)
+            sectors = missing
+        if sectors:
+            reached += sectors_in(sectors)
+            l2_hits += through_l2(state, warp, line, sectors, number, wave, store)
+    add(site + L1_HITS_AT, l1_hits)
+    add(site + L2_SECTORS_AT, reached)
+    add(site + L2_HITS_AT, l2_hits)

@@ -12,10 +12,12 @@ class Bucket(ctypes.Structure):
     """Some lines that may be there, and who touched each of them last, and when."""
 
     _fields_ = [
-        ("tags", i64 * WAYS),  # launch, line, dirty sectors (4 bits), valid sectors (4 bits)
-        ("all", i32 * WAYS),  # lines that all warps had filled
-        ("own", i32 * WAYS),  # lines that the warp had filled
-        ("who", i64 * WAYS),  # a warp, as Warp.cached_as has it
+        # from the top: the warp's number in the grid (its lowest 15 bits), the line (40 bits),
+        # dirty sectors (4 bits), valid sectors (4 bits)
+        ("tags", i64 * WAYS),
+        # from the top: lines that all warps had filled (32 bits), the warp's wave of blocks (its
+        # lowest 12 bits), lines that the warp had filled (its lowest 20 bits)
+        ("touched", i64 * WAYS),
     ]
 
 
@@ -26,7 +28,9 @@ class Level(ctypes.Structure):
         ("buckets", i64),  # Bucket
         ("mask", i64),  # buckets, a power of two, less one
         ("lines", i64),  # what the cache holds; the table has room for more
+        ("together", i64),  # warps that run at the same time and use it
         ("fills", i64),  # lines filled so far
+        ("start", i64),  # of them by earlier launches: what was touched before is not there
     ]
 
 
@@ -36,10 +40,7 @@ class CacheState(ctypes.Structure):
     _fields_ = [
         ("l2", Level),
         ("l1", i64),  # Level by SM
-        ("launch", i64),  # in tags, above the line, so that those of earlier launches never match
         ("sm_count", i64),
-        ("together_sm", i64),  # warps that an SM runs at the same time
-        ("together", i64),  # warps that the chip runs at the same time
         ("wave_blocks", i64),  # blocks that the chip runs at the same time
         ("dram_read", i64),  # sectors
         ("dram_written", i64),
@@ -47,6 +48,7 @@ class CacheState(ctypes.Structure):
     ]
 
 
-LAUNCH_SHIFT = 48
+LINE_SHIFT, NUMBER_SHIFT = 8, 48  # in tags
+WAVE_SHIFT, FILLS_SHIFT = 20, 32  # in what says when they were touched
 BUCKET_BYTES = ctypes.sizeof(Bucket)
 LEVEL_BYTES = ctypes.sizeof(Level)
