@@ -115,11 +115,20 @@ def external(name: str, *types: str) -> Any:
 
 def inner(function: Function) -> Function:
     """Make a function callable from routines. Works whatever ``NUMBA_DISABLE_JIT`` says."""
+    return _callable(function)
+
+
+def inlined(function: Function) -> Function:
+    """As :func:`inner`, but its code goes into its callers': for what each access does often."""
+    return _callable(function, forceinline=True)
+
+
+def _callable(function: Function, **more: bool) -> Function:
     from numba.core.registry import CPUDispatcher
 
     options = {"nopython": True, "error_model": "numpy"}
     options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return cast(Function, CPUDispatcher(function, targetoptions=options))
+    return cast(Function, CPUDispatcher(function, targetoptions=options | more))
 
 
 def _accessor(kind: str) -> tuple[Any, Any]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from emulator.native.compiled import accessors, inner, stack
+from emulator.native.compiled import accessors, inlined, stack
 from emulator.native.layout import (
     LANES,
     PAIRED,
@@ -76,13 +76,13 @@ SECTOR_BYTES = 32
 BITS_SET = 0x4332322132212110  # in each number of four bits, four bits apart
 
 
-@inner
+@inlined
 def sectors_in(mask: int) -> int:
     """How many of four bits are set."""
     return BITS_SET >> 4 * mask & 7
 
 
-@inner
+@inlined
 def bucket_of(level: int, line: int) -> int:
     """Where a line is, if it is there.
 
@@ -95,7 +95,7 @@ def bucket_of(level: int, line: int) -> int:
     return address
 
 
-@inner
+@inlined
 def touch(state: int, level: int, line: int, number: int, wave: int, own: int) -> Any:
     """Where the line's tag is, now touched by a warp, and 1 if the line had to be filled.
 
@@ -136,7 +136,7 @@ def touch(state: int, level: int, line: int, number: int, wave: int, own: int) -
     return entry, filled
 
 
-@inner
+@inlined
 def through_l2(
     state: int, warp: int, line: int, sectors: int, number: int, wave: int, store: bool
 ) -> int:
@@ -157,7 +157,7 @@ def through_l2(
     return sectors_in(sectors) - sectors_in(missing)
 
 
-@inner
+@inlined
 def missing_in_l1(
     state: int, level: int, warp: int, line: int, sectors: int, number: int, wave: int
 ) -> int:
@@ -172,7 +172,7 @@ def missing_in_l1(
     return missing
 
 
-@inner
+@inlined
 def identity(context: int, state: int, warp: int) -> Any:
     """The warp's number and its wave's; its own counts start over when it runs another block."""
     block = read_i64(read_i64(warp + BLOCK_AT) + BLOCK_INDEX_AT)
@@ -187,7 +187,7 @@ def identity(context: int, state: int, warp: int) -> Any:
     return number, read_i64(warp + WAVE_AT)
 
 
-@inner
+@inlined
 def lines_of(warp: int, mask: int, nbytes: int, lines: int) -> int:
     """Write the distinct lines of an access, each with its sectors below it; how many."""
     count = 0
@@ -200,12 +200,14 @@ def lines_of(warp: int, mask: int, nbytes: int, lines: int) -> int:
             write_i64(lines + 8 * count, line << 4 | (2 << high) - (1 << low))
             count += 1
         return count
+    highest = -1
     for lane in range(LANES):
         if mask >> lane & 1:
             address = address_of(warp, lane)
             line = address >> 7
             bits = 1 << (address >> 5 & 3) | 1 << (address + nbytes - 1 >> 5 & 3)
-            place = count - 1
+            place = count - 1 if line <= highest else -1  # above all others: it is new
+            highest = max(highest, line)
             while place >= 0 and read_i64(lines + 8 * place) >> 4 != line:
                 place -= 1
             if place >= 0:
@@ -216,7 +218,7 @@ def lines_of(warp: int, mask: int, nbytes: int, lines: int) -> int:
     return count
 
 
-@inner
+@inlined
 def access_caches(context: int, warp: int, site: int, mask: int, nbytes: int) -> None:
     """Send one access to global memory through the caches, a line at a time."""
     state = read_i64(context + CACHES_AT)
