@@ -17,6 +17,8 @@ from kernels.runtime.program import KernelFunction
 
 Shape = tuple[int, ...]
 
+MOST_ALIGNED = 256  # bytes; every new array begins at a multiple of it
+
 
 @dataclass(frozen=True)
 class ArrayInfo:
@@ -45,6 +47,14 @@ class Bound:
     parameter: Parameter
     array: ArrayInfo | None
     scalar: bytes = b""
+
+
+def alignment_of(array: Any, inspect: Inspect) -> int:
+    """The largest power of two up to 256 that an array's address is a multiple of."""
+    info = inspect(array, "alignment(): the array")
+    if info is None:
+        raise ArgumentError(f"alignment() takes an array on the device; this is {_describe(array)}")
+    return min(info.address & -info.address or MOST_ALIGNED, MOST_ALIGNED)
 
 
 def bind(function: KernelFunction, args: Sequence[Any], inspect: Inspect) -> list[Bound]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emulator import A100, H100, Arch, Report
-from kernels.runtime.arguments import ArrayInfo, bind, pack
+from kernels.runtime.arguments import ArrayInfo, alignment_of, bind, pack
 from kernels.runtime.device import Extent, kernel_of
 from kernels.runtime.emulated import DeviceArray, EmulatedDevice, check_shape
 from kernels.runtime.errors import ArgumentError, DeviceError
@@ -90,6 +90,10 @@ class CudaDevice:
                 f"{who} is a NumPy array in host memory; device.asarray() copies it to the device"
             )
         return None
+
+    def alignment(self, array: Any) -> int:
+        """The largest power of two up to 256 bytes that ``array`` begins at a multiple of."""
+        return alignment_of(array, self._inspect)
 
     def _function(self, function: KernelFunction) -> Any:
         """The kernel loaded into the context."""

@@ -37,6 +37,10 @@ class Device(Protocol):
         """A NumPy copy of a device array."""
         ...
 
+    def alignment(self, array: Any) -> int:
+        """The largest power of two up to 256 bytes that ``array`` begins at a multiple of."""
+        ...
+
     def launch(
         self, kernel: Any, grid: Extent, block: Extent, args: Sequence[Any], shared_bytes: int = 0
     ) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 import emulator
 from emulator import Arch, Report
-from kernels.runtime.arguments import ArrayInfo, Bound, bind, pack, three
+from kernels.runtime.arguments import ArrayInfo, Bound, alignment_of, bind, pack, three
 from kernels.runtime.device import Extent, kernel_of
 from kernels.runtime.errors import ArgumentError
 from kernels.runtime.program import KernelFunction
@@ -110,6 +110,10 @@ class EmulatedDevice:
                 f"{who} is a NumPy array in host memory; device.asarray() copies it to the device"
             )
         return ArrayInfo(value.shape, value.dtype, value.flags.c_contiguous, value.ctypes.data)
+
+    def alignment(self, array: Any) -> int:
+        """The largest power of two up to 256 bytes that ``array`` begins at a multiple of."""
+        return alignment_of(array, self._inspect)
 
     def launch(
         self, kernel: Any, grid: Extent, block: Extent, args: Sequence[Any], shared_bytes: int = 0

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emulator import H100, Arch
-from kernels.runtime.arguments import ArrayInfo, Bound, bind
+from kernels.runtime.arguments import ArrayInfo, Bound, alignment_of, bind
 from kernels.runtime.device import Extent, kernel_of
 from kernels.runtime.emulated import check_shape
 from kernels.runtime.errors import ArgumentError, RecordingError
@@ -195,6 +195,10 @@ class RecordingDevice:
                 f"{who} is a NumPy array in host memory; device.asarray() puts it into the plan"
             )
         return None
+
+    def alignment(self, array: Any) -> int:
+        """The largest power of two up to 256 bytes that ``array`` begins at a multiple of."""
+        return alignment_of(array, self._inspect)
 
     def launch(
         self, kernel: Any, grid: Extent, block: Extent, args: Sequence[Any], shared_bytes: int = 0

@@ -144,3 +144,18 @@ def test_opening_devices(monkeypatch):
     assert open_device().kind == "emulated"
     with pytest.raises(DeviceError, match="'cuda' and 'emulated'"):
         open_device("tpu")
+
+
+def test_a_device_says_how_far_an_array_is_aligned(device):
+    from kernels.runtime.record import ArraySpec, RecordingDevice
+
+    whole = device.empty(1000, np.uint8)
+    assert device.alignment(whole) == 256
+    assert [device.alignment(whole[start:]) for start in (1, 6, 8, 48, 512)] == [1, 2, 8, 16, 256]
+    recording = RecordingDevice()
+    given = recording.input(ArraySpec("x", (64,), np.float32, offset=2))
+    assert recording.alignment(given) == 8
+    assert recording.alignment(given[2:]) == 16
+    assert recording.alignment(recording.empty(3, np.int8)) == 256
+    with pytest.raises(ArgumentError, match="takes an array on the device; this is 3"):
+        device.alignment(3)

@@ -1,0 +1,236 @@
+// C = alpha A B + beta C, row-major float32: the warp tile, fed by copies that run ahead.
+//
+// Slices of A and B come through a ring of stages in shared memory by cp.async, while older ones
+// are being multiplied; and what the next multiply-adds need is read into registers one step ahead.
+// So neither the latency of global memory nor that of shared memory is waited for.
+//
+// On an H100 a scheduler issues one instruction a clock, and FP32 takes one a clock: whatever is no
+// multiply-add costs its share of the peak. Hence large thread tiles: 8 x 16 sums take 6 reads of
+// 16 bytes for 128 multiply-adds. Instances of the template are made in sgemm.py.
+
+enum CopyA { WORDS, REGISTERS };  // how A's slice is transposed on its way, see below
+
+__device__ unsigned shared_address(const void* p) { return __cvta_generic_to_shared(p); }
+
+// Copies that run in the background. `bytes` < the size of the access: the rest becomes zeros.
+__device__ void copy_async_4(unsigned to, const float* from, int bytes) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(bytes)
+               : "memory");
+}
+__device__ void copy_async_16(unsigned to, const float* from, int bytes) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
+               : "memory");
+}
+__device__ void close_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int PENDING>
+__device__ void wait_for_groups() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
+}
+
+struct Corner {
+  int row, col;
+};
+
+// The tile of a block. Blocks that run at the same time should share rows of A and columns of B
+// while these are in L2: `GROUP` rows of tiles are walked through together.
+template <int BM, int BN, int GROUP>
+__device__ Corner tile_of(int block, int m, int n) {
+  int down = (m + BM - 1) / BM, across = (n + BN - 1) / BN;
+  int first = block / (GROUP * across) * GROUP;
+  int height = min(GROUP, down - first);
+  int within = block - first * across;
+  return {(first + within % height) * BM, within / height * BN};
+}
+
+// BM x BN of C a block, WM x WN a warp, TM x TN a thread; slices of BK. WIDE: rows of B and C begin
+// at multiples of 16 bytes (and rows of A, where it comes through registers).
+template <int BM, int BN, int BK, int WM, int WN, int TM, int TN, int STAGES, CopyA COPY_A,
+          int GROUP, bool WIDE>
+__device__ void sgemm(const float* __restrict__ a, const float* __restrict__ b,
+                      float* __restrict__ c, int m, int n, int k, float alpha, float beta) {
+  constexpr int THREADS = BM / WM * (BN / WN) * 32;
+  constexpr int DOWN = WM / TM, ACROSS = WN / TN;  // a warp's threads
+  static_assert(DOWN * ACROSS == 32, "a warp's 32 threads cover its tile");
+  static_assert(TM % 4 == 0 && TN % 4 == 0, "a thread has groups of four rows and columns");
+  // Rows of A's slice, transposed, are 4 banks apart from one another. A warp copies 4 rows of
+  // 8 floats of A at a time, the whole of a sector each: no two of these 32 meet in a bank.
+  constexpr int PITCH = BM + 4;
+  constexpr int A_STAGE = BK * PITCH, STAGE = A_STAGE + BK * BN;
+  extern __shared__ __align__(16) float stages[];
+
+  int t = threadIdx.x, lane = t % 32, warp = t / 32;
+  Corner at = tile_of<BM, BN, GROUP>(blockIdx.x, m, n);
+  int slices = (k + BK - 1) / BK;
+
+  // --- copies ------------------------------------------------------------------------------------
+  // Rows of A and columns of B beyond the edge are copied from the last ones: what comes of them is
+  // not stored. Slices beyond k are filled with zeros.
+  constexpr bool BY_WORDS = COPY_A == WORDS || !WIDE;
+  constexpr int A_LANES = BY_WORDS ? 8 : BK / 4;    // threads along a row of the slice
+  constexpr int A_WIDTH = BY_WORDS ? 1 : 4;         // floats of each
+  constexpr int A_ROWS = THREADS / A_LANES;         // rows at a time
+  constexpr int A_TIMES = BM / A_ROWS;              // times
+  constexpr int A_PARTS = BK / (A_LANES * A_WIDTH); // parts of a row
+  static_assert(BM % A_ROWS == 0 && A_PARTS >= 1, "threads cover whole copies of A's slice");
+  int a_row = t / A_LANES, a_col = t % A_LANES * A_WIDTH;
+
+  constexpr int B_WIDTH = WIDE ? 4 : 1;
+  constexpr int B_LANES = BN / B_WIDTH < THREADS ? BN / B_WIDTH : THREADS;
+  constexpr int B_ROWS = THREADS / B_LANES;
+  constexpr int B_TIMES = BK / B_ROWS;
+  constexpr int B_PARTS = BN / (B_LANES * B_WIDTH);
+  static_assert(BK % B_ROWS == 0 && B_PARTS >= 1, "and of B's");
+  int b_row = t / B_LANES, b_col = t % B_LANES * B_WIDTH;
+
+  float4 held[BY_WORDS ? 1 : A_TIMES * A_PARTS];  // of A, between loading and storing
+
+  auto copy_a = [&](int slice, int stage) {
+    float* to = stages + stage * STAGE;
+#pragma unroll
+    for (int time = 0; time < A_TIMES; ++time)
+#pragma unroll
+      for (int part = 0; part < A_PARTS; ++part) {
+        int row = a_row + time * A_ROWS, i = a_col + part * A_LANES * A_WIDTH;
+        bool inside = slice * BK + i < k;
+        const float* from =
+            a + size_t(min(at.row + row, m - 1)) * k + (inside ? slice * BK + i : 0);
+        if constexpr (BY_WORDS)
+          copy_async_4(shared_address(to + i * PITCH + row), from, inside ? 4 : 0);
+        else
+          held[time * A_PARTS + part] = inside ? *reinterpret_cast<const float4*>(from)
+                                               : float4{0.0f, 0.0f, 0.0f, 0.0f};
+      }
+  };
+  auto store_a = [&](int stage) {
+    if constexpr (!BY_WORDS) {
+      float* to = stages + stage * STAGE;
+#pragma unroll
+      for (int time = 0; time < A_TIMES; ++time)
+#pragma unroll
+        for (int part = 0; part < A_PARTS; ++part) {
+          int row = a_row + time * A_ROWS, i = a_col + part * A_LANES * A_WIDTH;
+          float4 v = held[time * A_PARTS + part];
+          to[(i + 0) * PITCH + row] = v.x;
+          to[(i + 1) * PITCH + row] = v.y;
+          to[(i + 2) * PITCH + row] = v.z;
+          to[(i + 3) * PITCH + row] = v.w;
+        }
+    }
+  };
+  auto copy_b = [&](int slice, int stage) {
+    float* to = stages + stage * STAGE + A_STAGE;
+#pragma unroll
+    for (int time = 0; time < B_TIMES; ++time)
+#pragma unroll
+      for (int part = 0; part < B_PARTS; ++part) {
+        int i = b_row + time * B_ROWS, col = b_col + part * B_LANES * B_WIDTH;
+        bool inside = slice * BK + i < k;
+        const float* from = b + size_t(inside ? slice * BK + i : 0) * n +
+                            min(at.col + col, n - B_WIDTH);
+        unsigned there = shared_address(to + i * BN + col);
+        if constexpr (WIDE)
+          copy_async_16(there, from, inside ? 16 : 0);
+        else
+          copy_async_4(there, from, inside ? 4 : 0);
+      }
+  };
+
+  // --- multiply-adds -----------------------------------------------------------------------------
+  // A thread has TM / 4 groups of four rows and TN / 4 of four columns, spread over its warp's tile
+  // so that lanes read neighbouring float4s. Lanes l and l ^ 1 have the same rows, l and l ^ 2 the
+  // same columns: a read of 16 bytes a lane then takes 2 wavefronts and not 4.
+  int lane_y = lane / 2 % 2 + lane / 4 / (ACROSS / 2) * 2;
+  int lane_x = lane % 2 + lane / 4 % (ACROSS / 2) * 2;
+  int y = warp / (BN / WN) * WM + lane_y * 4, x = warp % (BN / WN) * WN + lane_x * 4;
+  float a_part[2][TM], b_part[2][TN];
+  float sum[TM][TN] = {};
+
+  auto read = [&](int stage, int i, int buffer) {
+    const float* a_slice = stages + stage * STAGE + i * PITCH + y;
+    const float* b_slice = stages + stage * STAGE + A_STAGE + i * BN + x;
+#pragma unroll
+    for (int r = 0; r < TM; r += 4)
+      *reinterpret_cast<float4*>(&a_part[buffer][r]) =
+          *reinterpret_cast<const float4*>(a_slice + r * DOWN);
+#pragma unroll
+    for (int s = 0; s < TN; s += 4)
+      *reinterpret_cast<float4*>(&b_part[buffer][s]) =
+          *reinterpret_cast<const float4*>(b_slice + s * ACROSS);
+  };
+
+#pragma unroll
+  for (int s = 0; s < STAGES - 1; ++s) {
+    if (s < slices) {
+      copy_a(s, s);
+      copy_b(s, s);
+      store_a(s);
+    }
+    close_group();  // an empty one, too: a group a slice
+  }
+  if (slices > 0) {
+    wait_for_groups<STAGES - 2>();
+    __syncthreads();
+    read(0, 0, 0);
+  }
+  int stage = 0, ahead = STAGES - 1;  // being multiplied; being filled
+#pragma unroll 1
+  for (int slice = 0; slice < slices; ++slice) {
+    int coming = slice + STAGES - 1;
+    int next = stage + 1 == STAGES ? 0 : stage + 1;
+#pragma unroll
+    for (int i = 0; i < BK; ++i) {
+      if (i == 0) {
+        // All have read the stage being filled: they have passed the last barrier since.
+        if (coming < slices) {
+          copy_a(coming, ahead);
+          copy_b(coming, ahead);
+        }
+        close_group();
+      }
+      if (i == BK - 1) {
+        if (coming < slices) store_a(ahead);
+        if (slice + 1 < slices) {
+          wait_for_groups<STAGES - 2>();  // mine of the next slice have arrived
+          __syncthreads();                // everybody's have
+          read(next, 0, (i + 1) % 2);
+        }
+      } else {
+        read(stage, i + 1, (i + 1) % 2);
+      }
+#pragma unroll
+      for (int r = 0; r < TM; ++r)
+#pragma unroll
+        for (int s = 0; s < TN; ++s)
+          // there and back: each multiply-add shares an operand with the one before it
+          sum[r][r % 2 ? TN - 1 - s : s] +=
+              a_part[i % 2][r] * b_part[i % 2][r % 2 ? TN - 1 - s : s];
+    }
+    ahead = stage;
+    stage = next;
+  }
+
+  // --- epilogue ----------------------------------------------------------------------------------
+#pragma unroll
+  for (int r = 0; r < TM; ++r) {
+    int row = at.row + y + r / 4 * 4 * DOWN + r % 4;
+    if (row >= m) break;
+#pragma unroll
+    for (int s = 0; s < TN; s += 4) {
+      int col = at.col + x + s * ACROSS;
+      float* to = c + size_t(row) * n + col;
+      if constexpr (WIDE) {
+        if (col >= n) continue;
+        float4 old = {0.0f, 0.0f, 0.0f, 0.0f};
+        if (beta != 0.0f) old = *reinterpret_cast<float4*>(to);
+        *reinterpret_cast<float4*>(to) = {
+            alpha * sum[r][s + 0] + beta * old.x, alpha * sum[r][s + 1] + beta * old.y,
+            alpha * sum[r][s + 2] + beta * old.z, alpha * sum[r][s + 3] + beta * old.w};
+      } else {
+#pragma unroll
+        for (int e = 0; e < 4; ++e)
+          if (col + e < n)
+            to[e] = beta == 0.0f ? alpha * sum[r][s + e] : alpha * sum[r][s + e] + beta * to[e];
+      }
+    }
+  }
+}
