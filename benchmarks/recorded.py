@@ -154,7 +154,9 @@ def _read(path: Path, module: str) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
-        raise NotRecorded(f"{path} is not there; this makes it: python -m {module}") from None
+        raise NotRecorded(
+            f"{path.parent.name}/{path.name} is not there; this makes it: python -m {module}"
+        ) from None
     return record
 
 

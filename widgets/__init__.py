@@ -6,6 +6,7 @@ from widgets.costs import Cost, copy_blocks, cost, cost_chart, cost_table
 from widgets.device_card import device_card
 from widgets.predict import predict, predictions
 from widgets.recorded import Figure, measured_beside_recorded
+from widgets.shared_costs import shared_table, transposes_beside_copies
 from widgets.shared_view import shared_view
 from widgets.source import show_source, source_view
 
@@ -22,7 +23,9 @@ __all__ = [
     "measured_beside_recorded",
     "predict",
     "predictions",
+    "shared_table",
     "shared_view",
     "show_source",
     "source_view",
+    "transposes_beside_copies",
 ]

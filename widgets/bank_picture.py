@@ -130,7 +130,7 @@ def new_picture(access: BankAccess) -> go.FigureWidget:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": GREY, "size": 13},
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom",
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "top",
                 "yref": "container"},
         xaxis={"showgrid": False, "zeroline": False, "fixedrange": True, "side": "top",
                "range": [-0.6, BANKS - 0.4], "dtick": 1, "tickangle": 0,

@@ -7,13 +7,13 @@ from html import escape
 from emulator import LineReport, Report
 from kernels.runtime import KernelFunction
 from widgets.live import Html
-from widgets.look import BLUE, FAINT, MONO, ORANGE, RULE, TEXT, bar, faint, significant
+from widgets.look import BLUE, FAINT, MONO, ORANGE, RULE, TEXT, bar, significant
 from widgets.source import function_lines
 
 HEAD = (
-    ("wavefronts / access", "left"),
-    ("without conflicts", "right"),
-    ("share of wavefronts", "left"),
+    ("wavefronts<br>/ access", "left"),
+    ("without<br>conflicts", "right"),
+    ("share", "left"),
     ("", "right"),
     ("source", "left"),
 )
@@ -23,15 +23,15 @@ DIRECTIONS = ("ld", "st", "atom")
 def shared_view(report: Report, kernel: KernelFunction, *functions: str) -> Html:
     """The kernel's lines with their accesses to shared memory; orange ones have conflicts.
 
-    ``functions`` names further functions of its file, such as a template that it calls, which are
-    shown with it.
+    ``functions`` names functions of its file to show in its place, such as a template in which it
+    does all of its work.
     """
     source = kernel.program.source
     lines = source.splitlines()
     found = {line.line: line for line in report.lines if line.file == kernel.program.name}
     total = sum(_wavefronts(line) for line in found.values())
     rows, words = [], []
-    for name in (*functions, kernel.name):
+    for name in functions or (kernel.name,):
         first, last = function_lines(source, name)
         for number in range(first, last + 1):
             line = found.get(number)
@@ -42,7 +42,7 @@ def shared_view(report: Report, kernel: KernelFunction, *functions: str) -> Html
                     f"access  {lines[number - 1]}"
                 )
     head = "".join(
-        f'<th style="text-align: {side}; padding: 2px 10px; border-bottom: {RULE}; '
+        f'<th style="text-align: {side}; padding: 2px 6px; border-bottom: {RULE}; '
         f'white-space: nowrap">{name}</th>'
         for name, side in HEAD
     )
@@ -51,7 +51,7 @@ def shared_view(report: Report, kernel: KernelFunction, *functions: str) -> Html
         f"{significant(total)} wavefronts of shared memory on {escape(report.device)}</div>"
         '<table style="border-collapse: collapse; margin: 6px 0; color: inherit">'
         f'<thead><tr style="background: none">{head}</tr></thead><tbody>{"".join(rows)}</tbody>'
-        "</table></div>" + "".join(faint(note) for note in report.notes)
+        "</table></div>"
     )
     return Html(html, "\n".join([report.kernel, *words]))
 
@@ -65,7 +65,7 @@ def _wavefronts(line: LineReport) -> float:
 
 
 def _row(number: int, text: str, line: LineReport | None, total: float) -> str:
-    cell = "padding: 0 10px; border: none; white-space: nowrap; line-height: 1.45"
+    cell = "padding: 0 6px; border: none; white-space: nowrap; line-height: 1.45"
     ratio = ideal = share = ""
     edge = "transparent"
     if line is not None and (wavefronts := _wavefronts(line)):
@@ -73,7 +73,7 @@ def _row(number: int, text: str, line: LineReport | None, total: float) -> str:
         edge = ORANGE if wavefronts > free else BLUE
         ratio = f"<b>{significant(wavefronts / _accesses(line))}</b>"
         ideal = significant(free / _accesses(line))
-        share = f"{bar(wavefronts / total, edge)} {wavefronts / total:.0%}"
+        share = f"{bar(wavefronts / total, edge, '50px')} {wavefronts / total:.0%}"
     return (
         '<tr style="background: none">'
         f'<td style="{cell}; text-align: left; border-left: 5px solid {edge}">{ratio}</td>'

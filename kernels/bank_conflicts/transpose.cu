@@ -31,15 +31,18 @@ __device__ void transpose_by_tile(const float* in, float* out, int rows, int col
   int first_row = blockIdx.x / tiles_across * TILE;
 
   int col = first_col + threadIdx.x, row = first_row + threadIdx.y;
-  for (int k = 0; k < TILE; k += STEP)
-    if (row + k < rows && col < cols)
-      tile[place<PITCH, SWIZZLED>(threadIdx.y + k, threadIdx.x)] = in[size_t(row + k) * cols + col];
+  for (int k = 0; k < TILE; k += STEP) {
+    int at = place<PITCH, SWIZZLED>(threadIdx.y + k, threadIdx.x);
+    if (row + k < rows && col < cols) tile[at] = in[size_t(row + k) * cols + col];
+  }
   __syncthreads();
 
-  col = first_col + threadIdx.y, row = first_row + threadIdx.x;  // now lanes go down a column
-  for (int k = 0; k < TILE; k += STEP)
-    if (row < rows && col + k < cols)
-      out[size_t(col + k) * rows + row] = tile[place<PITCH, SWIZZLED>(threadIdx.x, threadIdx.y + k)];
+  // now lanes go down a column
+  col = first_col + threadIdx.y, row = first_row + threadIdx.x;
+  for (int k = 0; k < TILE; k += STEP) {
+    int at = place<PITCH, SWIZZLED>(threadIdx.x, threadIdx.y + k);
+    if (row < rows && col + k < cols) out[size_t(col + k) * rows + row] = tile[at];
+  }
 }
 
 // Step 2. Through a tile in shared memory. A column of it is 32 words that lie 32 words apart:

@@ -69,10 +69,13 @@ def test_the_best_transpose_finds_every_tile(device, rows, cols):
 
 @pytest.mark.parametrize("entry", HISTOGRAMS, ids=lambda entry: entry.name)
 @settings(max_examples=20)
-@given(n=LENGTH, seed=st.integers(0, 2**32 - 1), values=st.sampled_from([1, 2, 30, 256]))
-def test_a_histogram_counts_every_byte_however_they_are_spread(device, entry, n, seed, values):
+@given(
+    n=LENGTH, shift=st.integers(0, 17), seed=st.integers(0, 2**32 - 1),
+    values=st.sampled_from([1, 2, 30, 256]),
+)  # fmt: skip
+def test_a_histogram_counts_every_byte_wherever_it_begins(device, entry, n, shift, seed, values):
     data = np.random.default_rng(seed).integers(256 - values, 256, n, dtype=np.uint8)
-    assert wrong(device, entry, (n,), seed, inputs=(data,)) is None
+    assert wrong(device, entry, (n,), seed, inputs=(data,), shift_in=shift) is None
 
 
 def test_a_histogram_adds_to_what_is_there(device):

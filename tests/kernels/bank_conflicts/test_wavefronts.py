@@ -155,7 +155,8 @@ def test_a_column_of_partial_sums_is_read_in(device, name, wavefronts):
 
 
 N = 64 * 256  # one block's
-LIKE, UNLIKE = np.zeros(N, dtype=np.uint8), np.arange(N).astype(np.uint8)
+LIKE = np.zeros(N, dtype=np.uint8)
+UNLIKE = (np.arange(N) // 16).astype(np.uint8)  # a lane takes 16 at once; lanes differ by one
 
 
 @pytest.mark.parametrize(
