@@ -96,24 +96,24 @@ __device__ void put_four(Out* d, float4 sums, const float* bias, const Out* resi
   }
 }
 
-// 8 elements of a row from `col` on, one at a time, with zeros beyond the edge.
+// 8 elements of a row, one at a time, of which the first `there` are there; zeros for the others.
 template <class Element>
-__device__ uint4 eight(const Element* matrix, int row, int col, int rows, int cols) {
+__device__ uint4 eight(const Element* from, int there) {
   union {
     Element element[8];
     uint4 whole;
   } v;
   v.whole = {0, 0, 0, 0};
-  const Element* from = matrix + size_t(row) * cols + col;
-  if (row < rows)
 #pragma unroll
-    for (int e = 0; e < 8; ++e)
-      if (col + e < cols) v.element[e] = from[e];
+  for (int e = 0; e < 8; ++e)
+    if (e < there) v.element[e] = from[e];
   return v.whole;
 }
 
-__device__ void copy_async_16(unsigned to, const void* from, int bytes) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
+// A copy of 16 bytes that runs in the background, or as many zeros.
+__device__ void copy_async(unsigned to, const void* from, bool wanted) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
+               "r"(wanted ? 16 : 0)
                : "memory");
 }
 __device__ void close_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
@@ -121,6 +121,13 @@ template <int PENDING>
 __device__ void wait_for_groups() {
   asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
 }
+
+struct True {
+  static constexpr bool value = true;
+};
+struct False {
+  static constexpr bool value = false;
+};
 
 struct Corner {
   int row, col;
@@ -159,7 +166,11 @@ __device__ void hgemm(const Element* __restrict__ a, const Element* __restrict__
   int t = threadIdx.x, lane = t % 32, warp = t / 32;
   Corner at = tile_of<BM, BN, GROUP>(blockIdx.x, m, n);
   int warp_row = warp / (BN / WN) * WM, warp_col = warp % (BN / WN) * WN;
+  // The first slice is the one that is not full, so that none of the others has to be checked.
   int slices = (k + BK - 1) / BK;
+  int first = k - (slices - 1) * BK;
+  constexpr unsigned STAGE_BYTES = 16 * STAGE, RING = STAGES * STAGE_BYTES;
+  unsigned ring = shared_address(stages);
 
   // --- copies ------------------------------------------------------------------------------------
   // A thread copies the same chunks of every slice: rows a_row, a_row + A_ROWS .. of A's, and the
@@ -171,34 +182,38 @@ __device__ void hgemm(const Element* __restrict__ a, const Element* __restrict__
   int b_row = t / B_CHUNKS, b_col = t % B_CHUNKS * 8;
   const Element* a_from = a + size_t(at.row + a_row) * k + a_col;
   const Element* b_from = b + size_t(b_row) * n + at.col + b_col;
-  bool b_inside = at.col + b_col < n;
+  int rows_left = m - at.row - a_row, cols_left = n - at.col - b_col;
+  unsigned a_to = 16 * swizzled<A_CHUNKS>(a_row, a_col / 8);
 
-  auto copy = [&](int slice, int stage) {
-    uint4* to = stages + stage * STAGE + swizzled<A_CHUNKS>(a_row, a_col / 8);
-    bool inside = slice * BK + a_col < k;
+  // Starts to copy the next slice, of which `inside` columns of A and rows of B are there, to a
+  // stage; the FIRST is checked against that.
+  auto copy = [&](auto is_first, int inside, unsigned stage) {
+    constexpr bool FIRST = decltype(is_first)::value;
+    const Element* from = a_from;
 #pragma unroll
     for (int time = 0; time < BM / A_ROWS; ++time) {
-      int row = at.row + a_row + time * A_ROWS;
-      if constexpr (WIDE) {
-        bool there = inside && row < m;
-        copy_async_16(shared_address(to + time * A_ROWS * A_CHUNKS),
-                      there ? a_from + size_t(time * A_ROWS) * k + slice * BK : a, there ? 16 : 0);
-      } else {
-        to[time * A_ROWS * A_CHUNKS] = eight(a, row, slice * BK + a_col, m, k);
-      }
+      unsigned to = a_to + 16 * time * A_ROWS * A_CHUNKS + stage;
+      bool wanted = time * A_ROWS < rows_left && (!FIRST || a_col < inside);
+      if constexpr (WIDE)
+        copy_async(ring + to, from, wanted);
+      else
+        stages[to / 16] = eight(from, wanted ? inside - a_col : 0);
+      from += size_t(A_ROWS) * k;
     }
+    a_from += inside;
+    from = b_from;
 #pragma unroll
     for (int time = 0; time < BK / B_ROWS; ++time) {
-      int row = b_row + time * B_ROWS, i = slice * BK + row;
-      to = stages + stage * STAGE + A_STAGE + swizzled<B_CHUNKS>(row, b_col / 8);
-      if constexpr (WIDE) {
-        bool there = b_inside && i < k;
-        copy_async_16(shared_address(to),
-                      there ? b_from + size_t(slice * BK + time * B_ROWS) * n : b, there ? 16 : 0);
-      } else {
-        *to = eight(b, i, at.col + b_col, k, n);
-      }
+      int row = b_row + time * B_ROWS;
+      unsigned to = 16 * (A_STAGE + swizzled<B_CHUNKS>(row, b_col / 8)) + stage;
+      bool wanted = cols_left > 0 && (!FIRST || row < inside);
+      if constexpr (WIDE)
+        copy_async(ring + to, from, wanted);
+      else
+        stages[to / 16] = eight(from, wanted ? cols_left : 0);
+      from += size_t(B_ROWS) * n;
     }
+    b_from += size_t(inside) * n;
   };
 
   // --- multiply-adds -----------------------------------------------------------------------------
@@ -207,26 +222,33 @@ __device__ void hgemm(const Element* __restrict__ a, const Element* __restrict__
   float sum[WM / 16][WN / 8][4] = {};
   unsigned a_part[2][WM / 16][4], b_part[2][WN / 16][4];
 
-  auto read = [&](int stage, int step, int buffer) {
-    const uint4* a_from = stages + stage * STAGE;
-    const uint4* b_from = a_from + A_STAGE;
+  // Lanes 0 to 15 address the rows of the left 8 columns, 16 to 31 those of the right 8. Going 16
+  // rows on changes no swizzle, so that one address a step serves all of A's fragments, and one a
+  // fragment all steps of B's.
+  int lane_row = lane % 16, lane_chunk = lane / 16;
+  unsigned a_at[STEPS], b_at[WN / 16];
+#pragma unroll
+  for (int step = 0; step < STEPS; ++step)
+    a_at[step] = 16 * swizzled<A_CHUNKS>(warp_row + lane_row, 2 * step + lane_chunk);
+#pragma unroll
+  for (int s = 0; s < WN / 16; ++s)
+    b_at[s] =
+        16 * (A_STAGE + swizzled<B_CHUNKS>(lane_row, warp_col / 8 + 2 * s + lane_chunk));
+
+  auto read = [&](unsigned stage, int step, int buffer) {
 #pragma unroll
     for (int r = 0; r < WM / 16; ++r)
-      // lanes 0 to 15 address the rows of the left 8 columns, 16 to 31 those of the right 8
-      load_matrices(a_part[buffer][r],
-                    shared_address(a_from + swizzled<A_CHUNKS>(warp_row + 16 * r + lane % 16,
-                                                               2 * step + lane / 16)));
+      load_matrices(a_part[buffer][r], ring + stage + a_at[step] + 16 * 16 * r * A_CHUNKS);
 #pragma unroll
     for (int s = 0; s < WN / 16; ++s)
-      load_transposed(
-          b_part[buffer][s],
-          shared_address(b_from + swizzled<B_CHUNKS>(16 * step + lane % 16,
-                                                     warp_col / 8 + 2 * s + lane / 16)));
+      load_transposed(b_part[buffer][s], ring + stage + b_at[s] + 16 * 16 * step * B_CHUNKS);
   };
 
+  if (slices > 0) copy(True(), first, 0);
+  close_group();
 #pragma unroll
-  for (int s = 0; s < STAGES - 1; ++s) {
-    if (s < slices) copy(s, s);
+  for (int s = 1; s < STAGES - 1; ++s) {
+    if (s < slices) copy(False(), BK, s * STAGE_BYTES);
     close_group();  // an empty one, too: a group a slice
   }
   if (slices > 0) {
@@ -234,20 +256,19 @@ __device__ void hgemm(const Element* __restrict__ a, const Element* __restrict__
     __syncthreads();
     read(0, 0, 0);
   }
-  int stage = 0, ahead = STAGES - 1;  // being multiplied; being filled
+  unsigned stage = 0, ahead = RING - STAGE_BYTES;  // being multiplied; being filled
 #pragma unroll 1
-  for (int slice = 0; slice < slices; ++slice) {
-    int coming = slice + STAGES - 1;
-    int next = stage + 1 == STAGES ? 0 : stage + 1;
+  for (int left = slices; left > 0; --left) {
+    unsigned next = stage + STAGE_BYTES == RING ? 0 : stage + STAGE_BYTES;
 #pragma unroll
     for (int step = 0; step < STEPS; ++step) {
       if (step < STEPS - 1) read(stage, step + 1, (step + 1) % 2);
       if (step == 0) {
         // All have read the stage being filled: they have passed the last barrier since.
-        if (coming < slices) copy(coming, ahead);
+        if (left >= STAGES) copy(False(), BK, ahead);
         close_group();
       }
-      if (step == STEPS - 1 && slice + 1 < slices) {
+      if (step == STEPS - 1 && left > 1) {
         wait_for_groups<STAGES - 2>();  // mine of the next slice have arrived
         __syncthreads();                // everybody's have
         read(next, 0, (step + 1) % 2);

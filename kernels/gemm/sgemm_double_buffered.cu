@@ -12,20 +12,30 @@ enum CopyA { WORDS, REGISTERS };  // how A's slice is transposed on its way, see
 
 __device__ unsigned shared_address(const void* p) { return __cvta_generic_to_shared(p); }
 
-// Copies that run in the background. `bytes` < the size of the access: the rest becomes zeros.
-__device__ void copy_async_4(unsigned to, const float* from, int bytes) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(bytes)
-               : "memory");
-}
-__device__ void copy_async_16(unsigned to, const float* from, int bytes) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
-               : "memory");
+// A copy of BYTES that runs in the background, or as many zeros.
+template <int BYTES>
+__device__ void copy_async(unsigned to, const float* from, bool wanted = true) {
+  if constexpr (BYTES == 16)  // past L1: what a block has fetched, it keeps in shared memory
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
+                 "r"(wanted ? 16 : 0)
+                 : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from),
+                 "r"(wanted ? 4 : 0)
+                 : "memory");
 }
 __device__ void close_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int PENDING>
 __device__ void wait_for_groups() {
   asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
 }
+
+struct True {
+  static constexpr bool value = true;
+};
+struct False {
+  static constexpr bool value = false;
+};
 
 struct Corner {
   int row, col;
@@ -57,22 +67,30 @@ __device__ void sgemm(const float* __restrict__ a, const float* __restrict__ b,
   constexpr int PITCH = BM + 4;
   constexpr int A_STAGE = BK * PITCH, STAGE = A_STAGE + BK * BN;
   extern __shared__ __align__(16) float stages[];
+  constexpr unsigned STAGE_BYTES = 4 * STAGE, RING = STAGES * STAGE_BYTES;
 
   int t = threadIdx.x, lane = t % 32, warp = t / 32;
   Corner at = tile_of<BM, BN, GROUP>(blockIdx.x, m, n);
+  // The first slice is the one that is not full, so that none of the others has to be checked.
   int slices = (k + BK - 1) / BK;
+  int first = k - (slices - 1) * BK;
 
   // --- copies ------------------------------------------------------------------------------------
   // Rows of A and columns of B beyond the edge are copied from the last ones: what comes of them is
-  // not stored. Slices beyond k are filled with zeros.
+  // not stored.
   constexpr bool BY_WORDS = COPY_A == WORDS || !WIDE;
-  constexpr int A_LANES = BY_WORDS ? 8 : BK / 4;    // threads along a row of the slice
-  constexpr int A_WIDTH = BY_WORDS ? 1 : 4;         // floats of each
-  constexpr int A_ROWS = THREADS / A_LANES;         // rows at a time
-  constexpr int A_TIMES = BM / A_ROWS;              // times
-  constexpr int A_PARTS = BK / (A_LANES * A_WIDTH); // parts of a row
+  constexpr int A_LANES = BY_WORDS ? 8 : BK / 4;     // threads along a row of the slice
+  constexpr int A_WIDTH = BY_WORDS ? 1 : 4;          // floats of each
+  constexpr int A_ROWS = THREADS / A_LANES;          // rows at a time
+  constexpr int A_TIMES = BM / A_ROWS;               // times
+  constexpr int A_PARTS = BK / (A_LANES * A_WIDTH);  // parts of a row
   static_assert(BM % A_ROWS == 0 && A_PARTS >= 1, "threads cover whole copies of A's slice");
   int a_row = t / A_LANES, a_col = t % A_LANES * A_WIDTH;
+  const float* a_from[A_TIMES];
+#pragma unroll
+  for (int time = 0; time < A_TIMES; ++time)
+    a_from[time] = a + size_t(min(at.row + a_row + time * A_ROWS, m - 1)) * k + a_col;
+  float4 held[BY_WORDS ? 1 : A_TIMES * A_PARTS];  // of A, between loading and storing
 
   constexpr int B_WIDTH = WIDE ? 4 : 1;
   constexpr int B_LANES = BN / B_WIDTH < THREADS ? BN / B_WIDTH : THREADS;
@@ -81,58 +99,62 @@ __device__ void sgemm(const float* __restrict__ a, const float* __restrict__ b,
   constexpr int B_PARTS = BN / (B_LANES * B_WIDTH);
   static_assert(BK % B_ROWS == 0 && B_PARTS >= 1, "and of B's");
   int b_row = t / B_LANES, b_col = t % B_LANES * B_WIDTH;
-
-  float4 held[BY_WORDS ? 1 : A_TIMES * A_PARTS];  // of A, between loading and storing
-
-  auto copy_a = [&](int slice, int stage) {
-    float* to = stages + stage * STAGE;
+  const float* b_from[B_PARTS];
 #pragma unroll
-    for (int time = 0; time < A_TIMES; ++time)
+  for (int part = 0; part < B_PARTS; ++part)
+    b_from[part] =
+        b + size_t(b_row) * n + min(at.col + b_col + part * B_LANES * B_WIDTH, n - B_WIDTH);
+
+  unsigned a_to = shared_address(stages + a_col * PITCH + a_row);
+  unsigned b_to = shared_address(stages + A_STAGE + b_row * BN + b_col);
+
+  // Starts to copy the next slice, of which `inside` rows of B and columns of A are there, to a
+  // stage; the FIRST is checked against that.
+  auto copy = [&](auto is_first, int inside, unsigned stage) {
+    constexpr bool FIRST = decltype(is_first)::value;
+#pragma unroll
+    for (int time = 0; time < A_TIMES; ++time) {
 #pragma unroll
       for (int part = 0; part < A_PARTS; ++part) {
-        int row = a_row + time * A_ROWS, i = a_col + part * A_LANES * A_WIDTH;
-        bool inside = slice * BK + i < k;
-        const float* from =
-            a + size_t(min(at.row + row, m - 1)) * k + (inside ? slice * BK + i : 0);
+        int i = part * A_LANES * A_WIDTH;
+        bool wanted = !FIRST || a_col + i < inside;
         if constexpr (BY_WORDS)
-          copy_async_4(shared_address(to + i * PITCH + row), from, inside ? 4 : 0);
+          copy_async<4>(a_to + stage + 4 * (i * PITCH + time * A_ROWS), a_from[time] + i, wanted);
         else
-          held[time * A_PARTS + part] = inside ? *reinterpret_cast<const float4*>(from)
-                                               : float4{0.0f, 0.0f, 0.0f, 0.0f};
+          held[time * A_PARTS + part] =
+              wanted ? *reinterpret_cast<const float4*>(a_from[time] + i) : float4{};
       }
+      a_from[time] += inside;
+    }
+#pragma unroll
+    for (int part = 0; part < B_PARTS; ++part) {
+      const float* from = b_from[part];
+#pragma unroll
+      for (int time = 0; time < B_TIMES; ++time) {
+        bool wanted = !FIRST || b_row + time * B_ROWS < inside;
+        copy_async<4 * B_WIDTH>(
+            b_to + stage + 4 * (time * B_ROWS * BN + part * B_LANES * B_WIDTH), from, wanted);
+        from += size_t(B_ROWS) * n;
+      }
+      b_from[part] += size_t(inside) * n;
+    }
   };
-  auto store_a = [&](int stage) {
+  // What came through registers goes to its place.
+  auto store_a = [&](unsigned stage) {
     if constexpr (!BY_WORDS) {
-      float* to = stages + stage * STAGE;
+      float* to = stages + stage / 4 + a_col * PITCH + a_row;
 #pragma unroll
       for (int time = 0; time < A_TIMES; ++time)
 #pragma unroll
         for (int part = 0; part < A_PARTS; ++part) {
-          int row = a_row + time * A_ROWS, i = a_col + part * A_LANES * A_WIDTH;
           float4 v = held[time * A_PARTS + part];
-          to[(i + 0) * PITCH + row] = v.x;
-          to[(i + 1) * PITCH + row] = v.y;
-          to[(i + 2) * PITCH + row] = v.z;
-          to[(i + 3) * PITCH + row] = v.w;
+          float* there = to + part * A_LANES * A_WIDTH * PITCH + time * A_ROWS;
+          there[0 * PITCH] = v.x;
+          there[1 * PITCH] = v.y;
+          there[2 * PITCH] = v.z;
+          there[3 * PITCH] = v.w;
         }
     }
-  };
-  auto copy_b = [&](int slice, int stage) {
-    float* to = stages + stage * STAGE + A_STAGE;
-#pragma unroll
-    for (int time = 0; time < B_TIMES; ++time)
-#pragma unroll
-      for (int part = 0; part < B_PARTS; ++part) {
-        int i = b_row + time * B_ROWS, col = b_col + part * B_LANES * B_WIDTH;
-        bool inside = slice * BK + i < k;
-        const float* from = b + size_t(inside ? slice * BK + i : 0) * n +
-                            min(at.col + col, n - B_WIDTH);
-        unsigned there = shared_address(to + i * BN + col);
-        if constexpr (WIDE)
-          copy_async_16(there, from, inside ? 16 : 0);
-        else
-          copy_async_4(there, from, inside ? 4 : 0);
-      }
   };
 
   // --- multiply-adds -----------------------------------------------------------------------------
@@ -145,25 +167,28 @@ __device__ void sgemm(const float* __restrict__ a, const float* __restrict__ b,
   float a_part[2][TM], b_part[2][TN];
   float sum[TM][TN] = {};
 
-  auto read = [&](int stage, int i, int buffer) {
-    const float* a_slice = stages + stage * STAGE + i * PITCH + y;
-    const float* b_slice = stages + stage * STAGE + A_STAGE + i * BN + x;
+  auto read = [&](unsigned stage, int i, int buffer) {
+    const char* slice = reinterpret_cast<const char*>(stages) + stage;
 #pragma unroll
     for (int r = 0; r < TM; r += 4)
       *reinterpret_cast<float4*>(&a_part[buffer][r]) =
-          *reinterpret_cast<const float4*>(a_slice + r * DOWN);
+          *reinterpret_cast<const float4*>(slice + 4 * y + 4 * (i * PITCH + r * DOWN));
 #pragma unroll
     for (int s = 0; s < TN; s += 4)
       *reinterpret_cast<float4*>(&b_part[buffer][s]) =
-          *reinterpret_cast<const float4*>(b_slice + s * ACROSS);
+          *reinterpret_cast<const float4*>(slice + 4 * x + 4 * (A_STAGE + i * BN + s * ACROSS));
   };
 
+  if (slices > 0) {
+    copy(True(), first, 0);
+    store_a(0);
+  }
+  close_group();
 #pragma unroll
-  for (int s = 0; s < STAGES - 1; ++s) {
+  for (int s = 1; s < STAGES - 1; ++s) {
     if (s < slices) {
-      copy_a(s, s);
-      copy_b(s, s);
-      store_a(s);
+      copy(False(), BK, s * STAGE_BYTES);
+      store_a(s * STAGE_BYTES);
     }
     close_group();  // an empty one, too: a group a slice
   }
@@ -172,24 +197,20 @@ __device__ void sgemm(const float* __restrict__ a, const float* __restrict__ b,
     __syncthreads();
     read(0, 0, 0);
   }
-  int stage = 0, ahead = STAGES - 1;  // being multiplied; being filled
+  unsigned stage = 0, ahead = RING - STAGE_BYTES;  // being multiplied; being filled
 #pragma unroll 1
-  for (int slice = 0; slice < slices; ++slice) {
-    int coming = slice + STAGES - 1;
-    int next = stage + 1 == STAGES ? 0 : stage + 1;
+  for (int left = slices; left > 0; --left) {
+    unsigned next = stage + STAGE_BYTES == RING ? 0 : stage + STAGE_BYTES;
 #pragma unroll
     for (int i = 0; i < BK; ++i) {
       if (i == 0) {
         // All have read the stage being filled: they have passed the last barrier since.
-        if (coming < slices) {
-          copy_a(coming, ahead);
-          copy_b(coming, ahead);
-        }
+        if (left >= STAGES) copy(False(), BK, ahead);
         close_group();
       }
       if (i == BK - 1) {
-        if (coming < slices) store_a(ahead);
-        if (slice + 1 < slices) {
+        if (left >= STAGES) store_a(ahead);
+        if (left > 1) {
           wait_for_groups<STAGES - 2>();  // mine of the next slice have arrived
           __syncthreads();                // everybody's have
           read(next, 0, (i + 1) % 2);
