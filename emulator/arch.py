@@ -25,6 +25,7 @@ class Arch:
     dram_latency_cycles: int
     l2_bytes: int
     l2_bytes_per_clock: int  # all slices together
+    l2_atomic_s: float  # a slice of L2, for atomics on different words of one sector
     fp32_lanes_per_sm: int
     schedulers_per_sm: int
     max_threads_per_block: int
@@ -60,6 +61,7 @@ H100 = Arch(
     dram_latency_cycles=650,
     l2_bytes=50 << 20,
     l2_bytes_per_clock=5120,
+    l2_atomic_s=0.735e-9,  # as benchmarks/results/atomic_rates_h100.json records
     fp32_lanes_per_sm=128,
     schedulers_per_sm=4,
     max_threads_per_block=1024,
@@ -88,6 +90,7 @@ A100 = Arch(
     dram_latency_cycles=500,
     l2_bytes=40 << 20,
     l2_bytes_per_clock=5120,
+    l2_atomic_s=1.03e-9,  # an H100's, by the clock
     fp32_lanes_per_sm=64,
     schedulers_per_sm=4,
     max_threads_per_block=1024,

@@ -44,8 +44,8 @@ class Caches:
     levels: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     @classmethod
-    def of(cls, arch: Arch, fits: Occupancy, blocks: int, warps: int) -> Caches:
-        """Empty caches for a grid of ``blocks`` blocks of ``warps`` warps."""
+    def of(cls, arch: Arch, fits: Occupancy, blocks: int, warps: int, base: int) -> Caches:
+        """Empty caches of memory from ``base`` on, for ``blocks`` blocks of ``warps`` warps."""
         caches = cls(
             arch, _take_tables(arch), levels=np.empty((arch.sm_count, LEVEL_BYTES // 8), np.int64)
         )
@@ -59,6 +59,7 @@ class Caches:
         buckets = tables.l2.ctypes.data
         state.l2 = Level(buckets, *_cache(tables.l2.nbytes, arch.l2_bytes, together, tables.fills))
         state.l1 = caches.levels.ctypes.data
+        state.first_line = base // LINE_BYTES
         state.sm_count = arch.sm_count
         return caches
 
@@ -79,6 +80,10 @@ class Caches:
                 left = (l2.fills - touched > l2.lines) & (touched > l2.start)
                 written += int(np.bitwise_count(tags[left] >> 4 & 15).sum())
         return SECTOR_BYTES * float(self.state.dram_read), SECTOR_BYTES * float(written)
+
+    def most_turns(self) -> int:
+        """Passes of atomics that the busiest slice of L2 made."""
+        return int(max(self.state.turns))
 
     def give_back(self) -> None:
         """Let another launch have the tables."""

@@ -110,7 +110,7 @@ def launch(
     if counters:
         run.context.observe = COUNTERS | CACHES
         blocks = grid[0] * grid[1] * grid[2]
-        run.caches = Caches.of(arch, run.fits, blocks, run.context.warps)
+        run.caches = Caches.of(arch, run.fits, blocks, run.context.warps, memory.base)
         run.context.caches = run.caches.address
     run.context.copies = copies_mode(async_copies)
     run.context.copy_seed = (seed or 0) & 0xFFFFFFFF

@@ -7,6 +7,8 @@ there are, of those that the chip can hold, the more of the two adds up:
 - *dram*: bytes read and bytes made to differ from DRAM, which must be written some time, as the
   modelled caches have them, over the bandwidth that a copy reaches;
 - *l2*: sectors that reach L2, over its bandwidth;
+- *atomics*: passes of atomics and reductions over a sector, which its slice of L2 makes one after
+  another: lanes, warps and blocks that add to one word take turns;
 - *l1*: sectors that loads ask for and wavefronts of shared memory, a line a clock an SM;
 - *latency*: the times that its warps wait for memory, each a round trip, as many warps at once as
   the chip holds (Little's law: what is in flight decides), and the turnover of blocks, which come
@@ -39,6 +41,7 @@ def modelled_time(report: Report, launch: Launch) -> Report:
     seconds = {
         "dram": dram_bytes(launch) / bandwidth,
         "l2": found[metrics.L2_SECTORS] * SECTOR_BYTES / (arch.l2_bytes_per_clock * arch.clock_hz),
+        "atomics": launch.caches.most_turns() * arch.l2_atomic_s if launch.caches else 0.0,
         "l1": l1_clocks(report, arch.l1_bytes_per_clock) / clocks,
         "latency": _latency(launch, blocks),
         "issue": found[metrics.INSTRUCTIONS] / (clocks * arch.schedulers_per_sm),

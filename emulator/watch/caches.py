@@ -53,6 +53,7 @@ MASK_AT, START_AT = offset(Level, "mask"), offset(Level, "start")
 CAPACITY_AT, FILLS_AT = offset(Level, "lines"), offset(Level, "fills")
 TOGETHER_AT = offset(Level, "together")
 L1_AT, SM_COUNT_AT = offset(CacheState, "l1"), offset(CacheState, "sm_count")
+FIRST_LINE_AT = offset(CacheState, "first_line")
 WAVE_BLOCKS_AT = offset(CacheState, "wave_blocks")
 DRAM_READ_AT, DRAM_WRITTEN_AT = offset(CacheState, "dram_read"), offset(CacheState, "dram_written")
 DIRTIED_AT = offset(CacheState, "dirtied")
@@ -227,11 +228,12 @@ def access_caches(context: int, warp: int, site: int, mask: int, nbytes: int) ->
     store = read_i64(site + OPERATION_AT) == STORE
     ordinary = read_i64(site + RULE_AT) <= PAIRED and read_i64(site + UNCACHED_AT) == 0
     through_l1 = ordinary and not store
+    first = read_i64(state + FIRST_LINE_AT)
     lines = lines_scratch()
     l1_hits = reached = l2_hits = 0
     for place in range(lines_of(warp, mask, nbytes, lines)):
         packed = read_i64(lines + 8 * place)
-        line, sectors = packed >> 4, packed & 15
+        line, sectors = (packed >> 4) - first, packed & 15
         if through_l1:
             missing = missing_in_l1(state, level, warp, line, sectors, number, wave)
             l1_hits += sectors_in(sectors) - sectors_in(missing)

@@ -6,6 +6,7 @@ import ctypes
 
 i32, i64 = ctypes.c_int32, ctypes.c_int64
 WAYS = 8
+SLICES = 80  # of L2, each with its own unit for atomics
 
 
 class Bucket(ctypes.Structure):
@@ -40,11 +41,14 @@ class CacheState(ctypes.Structure):
     _fields_ = [
         ("l2", Level),
         ("l1", i64),  # Level by SM
+        ("first_line", i64),  # of device memory: lines count from here, wherever the host has it
         ("sm_count", i64),
         ("wave_blocks", i64),  # blocks that the chip runs at the same time
         ("dram_read", i64),  # sectors
         ("dram_written", i64),
         ("dirtied", i64),  # sectors that stores made differ from DRAM
+        # by slice of L2: passes of atomics over a sector, each with one lane a word
+        ("turns", i64 * SLICES),
     ]
 
 

@@ -21,7 +21,7 @@ from emulator.watch.wavefronts import count_wavefronts
 read_u32, _ = accessors("uint32")
 read_i64, _ = accessors("int64")
 
-OBSERVE_AT = offset(Context, "observe")
+OBSERVE_AT, CACHES_AT = offset(Context, "observe"), offset(Context, "caches")
 COUNTED_AT = offset(Site, "counted_bytes")
 
 
@@ -38,6 +38,8 @@ def count_access(
         elif space == LOCAL:
             count_local(context, warp, site, mask, width, base)
         elif space == GLOBAL:
-            count_sectors(warp, site, mask, width)
+            state = 0
             if read_u32(context + OBSERVE_AT) & CACHES:
+                state = read_i64(context + CACHES_AT)
                 access_caches(context, warp, site, mask, width)
+            count_sectors(warp, site, mask, width, state)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from emulator.native.compiled import accessors, inner, stack
 from emulator.native.layout import BYPASSING, LANES, ORDINARY, PAIRED, Site, offset
+from emulator.watch.cachestate import SLICES, CacheState
 from emulator.watch.wavefronts import add, address_of, lanes_in
 
 read_i32, write_i32 = accessors("int32")
@@ -19,13 +20,27 @@ REQUESTS_AT = offset(Site, "requests")
 SECTORS_AT = offset(Site, "sectors")
 BYTES_AT = offset(Site, "bytes")
 RULE_AT = offset(Site, "rule")
+LOW_AT, HIGH_AT = offset(Site, "low"), offset(Site, "high")
+TURNS_AT = offset(CacheState, "turns")
 SECTOR_BYTES = 32
 LINE_BYTES = 128
+MIX, MIX_AGAIN = -7046029254386353131, -4658895280553007687  # splitmix64's
 
 
 @inner
-def atomic_sectors(warp: int, mask: int) -> int:
-    """Distinct pairs of a turn and a sector, over the active lanes."""
+def slice_of(line: int) -> int:
+    """The slice of L2 that holds a line: as good as drawn, so that two of a few lines may meet."""
+    mixed = line * MIX
+    mixed = (mixed ^ mixed >> 32) * MIX_AGAIN
+    return int((mixed ^ mixed >> 29) & 0x7FFFFFFF) % SLICES
+
+
+@inner
+def atomic_sectors(warp: int, site: int, mask: int, state: int) -> int:
+    """Distinct pairs of a turn and a sector, over the active lanes.
+
+    Counted by slice of L2, too, where there is a ``state`` of caches.
+    """
     turns = turns_scratch()
     count = 0
     for lane in range(LANES):
@@ -46,6 +61,13 @@ def atomic_sectors(warp: int, mask: int) -> int:
                     known = True
             if not known:
                 count += 1
+                if state:
+                    # lines of an array count from its start: a launch's time does not depend on
+                    # where its arrays happen to lie
+                    low, high = read_i64(site + LOW_AT), read_i64(site + HIGH_AT)
+                    line = address // LINE_BYTES
+                    line -= low // LINE_BYTES if low <= address < high else 0
+                    add(state + TURNS_AT + 8 * slice_of(line), 1)
     return count
 
 
@@ -64,7 +86,7 @@ def bypassing_sectors(warp: int, mask: int) -> int:
 
 
 @inner
-def count_sectors(warp: int, site: int, mask: int, nbytes: int) -> None:
+def count_sectors(warp: int, site: int, mask: int, nbytes: int, state: int) -> None:
     """Count one access to global memory, unless the check that called has."""
     rule = read_i64(site + RULE_AT)
     if rule != ORDINARY and rule != PAIRED:
@@ -73,4 +95,4 @@ def count_sectors(warp: int, site: int, mask: int, nbytes: int) -> None:
         if rule == BYPASSING:
             add(site + SECTORS_AT, bypassing_sectors(warp, mask))
         else:
-            add(site + SECTORS_AT, atomic_sectors(warp, mask))
+            add(site + SECTORS_AT, atomic_sectors(warp, site, mask, state))

@@ -184,6 +184,7 @@ def test_on_a_gpu_counts_are_judged_unless_the_kernel_is_faster(
 ) -> None:
     """L1 can hide on one chip what is uncoalesced all the same."""
     task, bench = on_gpu
+    bench = replace(bench, kernel_seconds=30)  # large grids: what is judged is not how fast we are
     counted = Case("n=4096", {"n": 4096}, counted=True)
     task = replace(task, public=(counted, *task.public[1:]), slowest=1e9)
     wasteful = double("if (i < n) { y[i] = x[i]; y[i] = 2 * x[i]; y[i] += 0; }")
