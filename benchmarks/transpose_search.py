@@ -37,6 +37,7 @@ class Variant:
     in_quads: bool = False  # words: 16 bytes a load
     out_quads: bool = False  # and a store
     sector: int = 8  # aligned: floats that stores begin at a multiple of
+    warps: int = 0  # an SM has to have room for at least; 0: as registers allow
 
     @property
     def template(self) -> str:
@@ -54,16 +55,18 @@ class Variant:
 
     @property
     def name(self) -> str:
-        return self.template.removeprefix("transpose_")
+        room = f", {self.warps} warps" if self.warps else ""
+        return self.template.removeprefix("transpose_") + room
 
     @property
     def symbol(self) -> str:
-        return "".join(c if c.isalnum() else "_" for c in self.template)
+        return "".join(c if c.isalnum() else "_" for c in f"{self.template}{self.warps}")
 
     @property
     def source(self) -> str:
+        room = f", {32 * self.warps // self.threads}" if self.warps else ""
         return (
-            f'extern "C" __global__ void __launch_bounds__({self.threads}) {self.symbol}('
+            f'extern "C" __global__ void __launch_bounds__({self.threads}{room}) {self.symbol}('
             "const unsigned* in, unsigned* out, int rows, int cols) { "
             f"{self.template}(in, out, rows, cols); }}"
         )
@@ -122,8 +125,9 @@ def words(in_quads: bool = False, out_quads: bool = False) -> list[Variant]:
 
 
 def groups(best: Sequence[Variant]) -> list[Variant]:
-    """Every order of tiles for each of the best."""
-    return [replace(v, group=group) for v in best for group in GROUPS if group != v.group]
+    """Every order of tiles, and more warps than registers alone allow, for each of the best."""
+    orders = [replace(v, group=group) for v in best for group in GROUPS if group != v.group]
+    return orders + [replace(v, warps=warps) for v in best for warps in (32, 48, 64)]
 
 
 def hints(best: Sequence[Variant]) -> list[Variant]:
@@ -220,7 +224,7 @@ def fastest(found: Sequence[dict[str, Any]], variants: Sequence[Variant], n: int
 def search(
     device: Any, start: Sequence[Variant], size: Size, rounds: int, found: list[dict[str, Any]]
 ) -> list[Variant]:
-    """Shapes, then orders, then hints; fills ``found`` and returns the fastest few."""
+    """Shapes, then orders and room, then hints; fills ``found`` and returns the fastest few."""
     every = list(start)
     mine = screen(device, start, size, rounds)
     for more in (groups(fastest(mine, every, 5)), []):

@@ -115,19 +115,46 @@ __device__ void transpose_words(const float* in, float* out, int rows, int cols,
   }
 }
 
-// Step 5. Any rows and columns, any alignment of 4 bytes.
+// Few registers, and slower: for arrays that themselves begin between multiples of 16 bytes.
+__device__ void transpose_one_by_one(const float* in, float* out, int rows, int cols, Corner at,
+                                     float* tile) {
+#pragma unroll 2
+  for (int i = threadIdx.x; i < TILE * TILE; i += THREADS) {
+    int y = i / TILE, x = i % TILE;
+    if (at.row + y < rows && at.col + x < cols)
+      tile[word(y, x)] = in[size_t(at.row + y) * cols + at.col + x];
+  }
+  __syncthreads();
+#pragma unroll 2
+  for (int i = threadIdx.x; i < TILE * TILE; i += THREADS) {
+    int x = i / TILE, y = i % TILE;
+    if (at.row + y < rows && at.col + x < cols)
+      out[size_t(at.col + x) * rows + at.row + y] = tile[word(y, x)];
+  }
+}
+
+__device__ bool aligned(const float* at) { return reinterpret_cast<size_t>(at) % 16 == 0; }
+
+// Step 5. Rows and columns that are multiples of 4.
 extern "C" __global__ void __launch_bounds__(THREADS)
 transpose_best(const float* __restrict__ in, float* __restrict__ out, int rows, int cols) {
   __shared__ float4 tile[TILE * QUADS];
+  Corner at = tile_of(blockIdx.x, rows, cols);
+  if (aligned(in) && aligned(out))
+    transpose_quads(in, out, rows, cols, at, tile);
+  else
+    transpose_one_by_one(in, out, rows, cols, at, reinterpret_cast<float*>(tile));
+}
+
+// The same for any other number of either. A kernel of its own, since it takes more registers.
+extern "C" __global__ void __launch_bounds__(THREADS)
+transpose_best_any(const float* __restrict__ in, float* __restrict__ out, int rows, int cols) {
+  __shared__ float4 tile[TILE * QUADS];
   auto words = reinterpret_cast<float*>(tile);
   Corner at = tile_of(blockIdx.x, rows, cols);
-  bool in_quads = cols % 4 == 0 && reinterpret_cast<size_t>(in) % 16 == 0;
-  bool out_quads = rows % 4 == 0 && reinterpret_cast<size_t>(out) % 16 == 0;
-  if (in_quads && out_quads)
-    transpose_quads(in, out, rows, cols, at, tile);
-  else if (in_quads)
+  if (cols % 4 == 0 && aligned(in))
     transpose_words<true, false>(in, out, rows, cols, at, words);
-  else if (out_quads)
+  else if (rows % 4 == 0 && aligned(out))
     transpose_words<false, true>(in, out, rows, cols, at, words);
   else
     transpose_words<false, false>(in, out, rows, cols, at, words);

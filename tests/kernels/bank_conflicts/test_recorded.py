@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import bank_conflicts_h100, recorded, transpose_search
+from benchmarks import bank_conflicts_h100, ncu_bank_conflicts, recorded, transpose_search
 from benchmarks.transpose_search import Variant
 from kernels.bank_conflicts import BY_NAME
 
@@ -91,3 +91,12 @@ def test_a_variant_is_right_on_the_software_gpu(device, variant):
         kernel = transpose_search.program(variant.source)[variant.symbol]
         device.launch(kernel, grid, block, (device.asarray(x), y, rows, cols), shared)
         np.testing.assert_array_equal(device.to_host(y), x.T)
+
+
+def test_counters_are_taken_of_every_kernel(device):
+    every = ncu_bank_conflicts.launches(device)
+    assert {case.entry for case, _, _ in every} == set(BY_NAME)
+    assert len({case for case, _, _ in every}) == len(every)
+    for _, _, launch in every[::9]:
+        counters = device.profile(launch.kernel, launch.grid, launch.block, launch.args).counters
+        assert set(ncu_bank_conflicts.METRICS) <= set(counters)
