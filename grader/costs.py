@@ -13,7 +13,10 @@ from kernels.runtime import LineReport, Report
 SECTOR_BYTES = 32
 WARP = 32
 INSTRUCTIONS = "smsp__inst_executed.sum"
-SHARED = ("ld", "st", "atom")
+SHARED = tuple(
+    f"smsp__inst_executed_op_{what}.sum"
+    for what in ("shared_ld", "shared_st", "shared_atom", "shared_stsm", "ldsm", "ldgsts")
+)
 
 # What limits may name: words for it.
 MEASURES = {
@@ -73,7 +76,7 @@ class SharedAccess:
 def shared_access(counters: Mapping[str, float]) -> SharedAccess:
     """Accesses to shared memory among a line's counters."""
     return SharedAccess(
-        sum(counters.get(f"smsp__inst_executed_op_shared_{d}.sum", 0.0) for d in SHARED),
+        sum(counters.get(name, 0.0) for name in SHARED),
         counters.get("memory_l1_wavefronts_shared", 0.0),
         counters.get("memory_l1_wavefronts_shared_ideal", 0.0),
         counters.get("smsp__inst_executed_op_shared_atom.sum", 0.0),
@@ -118,6 +121,8 @@ def worst_line(reports: Sequence[Report], measure_name: str) -> Finding | None:
         return None  # no line's alone
     if measure_name == "shared_wavefronts":
         return _worst_of_shared(reports)
+    if measure_name == "instructions":
+        return _worst_of_instructions(reports)
     best: tuple[float, LineReport, str, Access] | None = None
     for report in reports:
         for line in report.lines:
@@ -127,8 +132,6 @@ def worst_line(reports: Sequence[Report], measure_name: str) -> Finding | None:
                     continue
                 if measure_name == "requests":
                     weight = found.requests
-                elif measure_name == "instructions":
-                    weight = line.counters.get(INSTRUCTIONS, 0.0)
                 else:
                     wanted = {"load_sectors": "ld", "store_sectors": "st"}.get(measure_name)
                     if wanted not in (None, direction):
@@ -140,8 +143,19 @@ def worst_line(reports: Sequence[Report], measure_name: str) -> Finding | None:
     if best is None:
         return None
     _, line, direction, found = best
-    requests = measure_name in ("requests", "instructions")
+    requests = measure_name == "requests"
     return _finding(line, _about_requests(found) if requests else _about_sectors(found, direction))
+
+
+def _worst_of_instructions(reports: Sequence[Report]) -> Finding | None:
+    """The line that executes most, whatever it does."""
+    lines = [line for report in reports for line in report.lines]
+    if not lines:
+        return None
+    worst = max(lines, key=lambda line: line.counters.get(INSTRUCTIONS, 0.0))
+    count = worst.counters.get(INSTRUCTIONS, 0.0)
+    share = count / sum(line.counters.get(INSTRUCTIONS, 0.0) for line in lines)
+    return _finding(worst, f"{count:,.0f} instructions of a warp, {share:.0%} of all")
 
 
 def _worst_of_shared(reports: Sequence[Report]) -> Finding | None:
