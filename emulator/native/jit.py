@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -168,7 +169,20 @@ def compile_object(
         _optimise(parsed, target)
     else:
         target = target_machine(opt=1)
-    return bytes(target.emit_object(parsed))
+    with _as_it_stands():
+        return bytes(target.emit_object(parsed))
+
+
+@contextlib.contextmanager
+def _as_it_stands() -> Iterator[None]:
+    """Without LLVM's CodeGenPrepare, which takes a fifth of code generation to move addresses to
+    their uses, where they already are. The option is the process's: others get it back.
+    """
+    llvm.set_option("coalesce", "-disable-cgp=true")
+    try:
+        yield
+    finally:
+        llvm.set_option("coalesce", "-disable-cgp=false")
 
 
 def _optimise(parsed: llvm.ModuleRef, target: llvm.TargetMachine) -> None:
