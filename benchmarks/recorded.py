@@ -112,6 +112,51 @@ class Counters:
         )
 
 
+@dataclass(frozen=True)
+class Product:
+    """One measured matrix product."""
+
+    name: str  # the kernel, or "cuBLAS"
+    m: int
+    n: int
+    k: int
+    dtype: str  # of A and B
+    median_us: float
+    low_us: float  # the 10th percentile
+    high_us: float  # the 90th
+    samples: int
+    teraflops: float  # 2 m n k operations over the median
+    times_cublas: float | None = None  # cuBLAS's time over this one's, in the same rounds
+    waves: float | None = None  # tiles of C over those that run at once
+
+
+@dataclass(frozen=True)
+class Gemm:
+    """What ``python -m benchmarks.gemm_h100`` recorded."""
+
+    origin: Origin
+    ladder: tuple[Product, ...]
+    epilogues: tuple[Product, ...]
+    against_k: tuple[Product, ...]
+    lines: tuple[Mapping[str, Any], ...]  # fixed_us and us_for_1024_k, by name
+    against_c: tuple[Mapping[str, Any], ...]  # times by bm, bn, out and k
+    waves: tuple[Product, ...]
+    edges: tuple[Product, ...]
+    ceilings: Mapping[str, Any]
+
+    def step(self, name: str, size: int, dtype: str = "float32") -> Product:
+        """A step of the ladder, or "cuBLAS", at ``size``^3. Raises :class:`NotRecorded`."""
+        mine = [p for p in self.ladder if (p.name, p.dtype) == (name, dtype)]
+        for product in mine:
+            if product.m == size:
+                return product
+        have = ", ".join(str(product.m) for product in mine) or "nothing of that name"
+        raise NotRecorded(
+            f"no figure of {name} at {size} ({dtype}) by {self.origin.command} of "
+            f"{self.origin.date}; it has: {have}"
+        )
+
+
 def coalescing(path: Path = RESULTS / "coalescing_h100.json") -> Coalescing:
     """Bandwidths of the coalescing topic on an H100. Raises :class:`NotRecorded`."""
     record = _read(path, "benchmarks.coalescing_h100")
@@ -136,6 +181,31 @@ def bank_conflicts(path: Path = RESULTS / "bank_conflicts_h100.json") -> BankCon
             _figure(row["kernel"], _size(row["rows"], row["cols"]), row)
             for row in _rows(record, "transposes")
         ),
+    )
+
+
+def gemm(path: Path = RESULTS / "gemm_h100.json") -> Gemm:
+    """Matrix products on an H100, beside cuBLAS. Raises :class:`NotRecorded`."""
+    record = _read(path, "benchmarks.gemm_h100")
+
+    def products(section: str) -> tuple[Product, ...]:
+        rows = [row for row in _rows(record, section) if "median_us" in row]
+        names = Product.__dataclass_fields__
+        return tuple(
+            Product(**{"dtype": "float16", **{k: v for k, v in row.items() if k in names}})
+            for row in rows
+        )
+
+    return Gemm(
+        _origin(record),
+        products("ladder"),
+        products("epilogues"),
+        products("against_k"),
+        tuple(row for row in _rows(record, "against_k") if "fixed_us" in row),
+        tuple(_rows(record, "against_c")),
+        products("waves"),
+        products("edges"),
+        record.get("ceilings", {}),
     )
 
 
