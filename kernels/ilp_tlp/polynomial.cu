@@ -1,0 +1,110 @@
+// y = p(p(... p(x))), `rounds` times, with p of degree 15: arithmetic alone, since an x is read
+// once. A thread's FFMAs wait for one another unless there are others to issue meanwhile.
+
+constexpr int DEGREE = 15;
+
+// Step 1. Horner, an x a thread: 15 FFMAs, each of which waits for the one before.
+extern "C" __global__ void polynomial_horner(const float* __restrict__ x,
+                                             const float* __restrict__ coefficients,
+                                             float* __restrict__ y, int n, int rounds) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= n) return;
+  float c[DEGREE + 1];
+#pragma unroll
+  for (int j = 0; j <= DEGREE; ++j) c[j] = coefficients[j];
+  float at = x[i];
+#pragma unroll 1
+  for (int round = 0; round < rounds; ++round) {
+    float p = c[DEGREE];
+#pragma unroll
+    for (int j = DEGREE - 1; j >= 0; --j) p = fmaf(p, at, c[j]);
+    at = p;
+  }
+  y[i] = at;
+}
+
+// Step 2. Estrin: pairs, then pairs of pairs. 18 instructions for 15, but at most 5 one after
+// another: ILP out of a single x.
+extern "C" __global__ void polynomial_estrin(const float* __restrict__ x,
+                                             const float* __restrict__ coefficients,
+                                             float* __restrict__ y, int n, int rounds) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= n) return;
+  float c[DEGREE + 1];
+#pragma unroll
+  for (int j = 0; j <= DEGREE; ++j) c[j] = coefficients[j];
+  float at = x[i];
+#pragma unroll 1
+  for (int round = 0; round < rounds; ++round) {
+    float power = at;  // at^1, at^2, at^4, at^8
+    float p[DEGREE + 1];
+#pragma unroll
+    for (int j = 0; j <= DEGREE; ++j) p[j] = c[j];
+#pragma unroll
+    for (int count = (DEGREE + 1) / 2; count > 0; count /= 2) {
+#pragma unroll
+      for (int j = 0; j < count; ++j) p[j] = fmaf(p[2 * j + 1], power, p[2 * j]);
+      power *= power;
+    }
+    at = p[0];
+  }
+  y[i] = at;
+}
+
+struct Stamp {
+  long long clock, ns;  // the SM's clock, and a timer in nanoseconds
+};
+
+__device__ Stamp now() {
+  Stamp stamp;
+  asm volatile("mov.u64 %0, %%clock64;" : "=l"(stamp.clock));
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(stamp.ns));
+  return stamp;
+}
+
+// Step 3. Horner over ELEMENTS x a thread: no instruction more for each x, and ELEMENTS chains. A
+// coefficient, once read from its register, serves all of them. Its instances have launch bounds:
+// without, the compiler aims at 32 registers and makes fewer chains of them.
+template <int ELEMENTS, bool STAMPED>
+__device__ void polynomial_of_several(const float* x, const float* coefficients, float* y, int n,
+                                      int rounds, Stamp* stamps) {
+  int first = blockIdx.x * blockDim.x * ELEMENTS + threadIdx.x;
+  float c[DEGREE + 1], at[ELEMENTS];
+#pragma unroll
+  for (int j = 0; j <= DEGREE; ++j) c[j] = coefficients[j];
+#pragma unroll
+  for (int k = 0; k < ELEMENTS; ++k) {
+    int i = first + k * blockDim.x;
+    at[k] = i < n ? x[i] : 0.0f;
+  }
+  Stamp begin, end;
+  if (STAMPED) {
+    __syncthreads();
+    begin = now();
+  }
+#pragma unroll 2  // what counts and jumps comes once in 30 FFMAs an element
+  for (int round = 0; round < rounds; ++round) {
+    float p[ELEMENTS];
+#pragma unroll
+    for (int k = 0; k < ELEMENTS; ++k) p[k] = c[DEGREE];
+#pragma unroll
+    for (int j = DEGREE - 1; j >= 0; --j)
+#pragma unroll
+      for (int k = 0; k < ELEMENTS; ++k) p[k] = fmaf(p[k], at[k], c[j]);
+#pragma unroll
+    for (int k = 0; k < ELEMENTS; ++k) at[k] = p[k];
+  }
+  if (STAMPED) {
+    end = now();
+    int warp = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
+    if (threadIdx.x % 32 == 0) {
+      stamps[2 * warp] = begin;
+      stamps[2 * warp + 1] = end;
+    }
+  }
+#pragma unroll
+  for (int k = 0; k < ELEMENTS; ++k) {
+    int i = first + k * blockDim.x;
+    if (i < n) y[i] = at[k];
+  }
+}
