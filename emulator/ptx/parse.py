@@ -38,6 +38,7 @@ MAX_PARAMETER_BYTES = 32764  # of a kernel, since PTX 8.1
 MAX_ALIGN = 1 << 16
 MAX_NESTING = 256
 MAX_DIGITS = 100
+WARP_SIZE = 32  # what the constant WARP_SZ stands for
 NEWEST_MAJOR = 9
 
 _LINKAGE = {".visible", ".extern", ".weak", ".common"}
@@ -576,6 +577,8 @@ class _Reader:
         if token.kind != "word":
             raise self.error(token, "expected an operand")
         self.take()
+        if token.text == "WARP_SZ":
+            return Immediate(WARP_SIZE)
         return self.named(function, token.text)
 
     def named(self, function: Function, text: str) -> Register | Symbol:

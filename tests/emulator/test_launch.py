@@ -120,3 +120,16 @@ def test_the_cache_survives_damage_and_a_read_only_home(card, monkeypatch, tmp_p
 def test_text_that_is_not_ptx_names_the_line(text, says):
     with pytest.raises(PtxError, match=says.replace(".", r"\.")):
         Module(text)
+
+
+def test_warp_sz_is_a_number(card):
+    source = r"""
+    extern "C" __global__ void sizes(int* out) {
+      int once, more;
+      asm("mov.u32 %0, WARP_SZ; add.s32 %1, %0, WARP_SZ;" : "=&r"(once), "=r"(more));
+      out[0] = once;
+      out[1] = more;
+    }"""
+    out = np.zeros(2, np.int32)
+    card.run(source, "sizes", 1, 1, out)
+    assert out.tolist() == [32, 64]
