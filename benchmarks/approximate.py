@@ -22,11 +22,10 @@ from benchmarks.classics import Placed, program
 from benchmarks.ncu_classics import MODULE as RECORDER
 from benchmarks.ncu_classics import RECORD, digest, launches
 from emulator.counting.metrics import plain_name
+from emulator.readme import publish
 from kernels.runtime import open_device
 
 MODULE = "benchmarks.approximate"
-README = Path(__file__).resolve().parent.parent / "emulator" / "README.md"
-BEGIN, END = "<!-- approximate:begin -->", "<!-- approximate:end -->"
 MODELLED = "modelled time"
 
 
@@ -114,16 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.write and not options.check:
         print(wanted)
         return len(found.different_outputs)
-    text = README.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    whole = f"{before}{BEGIN}\n\n{wanted}\n\n{END}{after}"
-    if options.write:
-        README.write_text(whole)
-    elif text != whole:
-        print(f"{README} is not current: run python -m {MODULE} --write", file=sys.stderr)
-        return 1
-    return len(found.different_outputs)
+    stale = publish("approximate", wanted, f"python -m {MODULE}", write=options.write)
+    return stale or len(found.different_outputs)
 
 
 if __name__ == "__main__":

@@ -13,16 +13,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from emulator.errors import DeviceFault, UnsupportedInstruction
 from emulator.isa_table import SECTIONS
 from emulator.launch import launch
 from emulator.memory import DeviceMemory
 from emulator.module import Module
+from emulator.readme import publish
 
-README = Path(__file__).parent / "README.md"
-BEGIN, END = "<!-- isa:begin -->", "<!-- isa:end -->"
 EXECUTED, REFUSED = "executed", "refused by name"
 
 # %p predicates (%p3: of the first lane), %h 16 bits, %r 32, %d 64, %q 128; %g in global memory, %s
@@ -125,16 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.write and not options.check:
         print(found)
         return 0
-    text = README.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    wanted = f"{before}{BEGIN}\n\n{found}\n\n{END}{after}"
-    if options.write:
-        README.write_text(wanted)
-    elif text != wanted:
-        print(f"{README} is not current: run python -m emulator.isa --write", file=sys.stderr)
-        return 1
-    return 0
+    return publish("isa", found, "python -m emulator.isa", write=options.write)
 
 
 if __name__ == "__main__":
