@@ -9,7 +9,7 @@ README = Path(__file__).with_name("README.md")
 
 
 def publish(name: str, table: str, command: str, *, write: bool) -> int:
-    """Put ``table`` between ``<!-- name:begin -->`` and ``<!-- name:end -->``, or look whether it is.
+    """Put ``table`` between the comments ``name:begin`` and ``name:end``, or see whether it is.
 
     The exit status of a command: 1 where it is not there and is not to be written.
     """
