@@ -27,6 +27,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from emulator.cache import cached, digest
+from emulator.native.target import target_machine
 
 # Modules of routines, below ``emulator``.
 FILES: tuple[str, ...] = (
@@ -269,7 +270,10 @@ def _key() -> str:
 
     folders = sorted({name.split(".")[0] for name in FILES})
     files = [path for folder in folders for path in sorted((PACKAGE / folder).glob("*.py"))]
-    files += [Path(__file__), *(PACKAGE / "native" / f"{name}.py" for name in ("layout", "heap"))]
+    files += [
+        Path(__file__),
+        *(PACKAGE / "native" / f"{name}.py" for name in ("layout", "heap", "target")),
+    ]
     parts = [path.read_bytes() for path in files]
     host = (version("numba"), llvmlite.__version__, llvm.get_host_cpu_name(),
             llvm.get_host_cpu_features().flatten(), sys.version_info[:2])  # fmt: skip
@@ -277,8 +281,6 @@ def _key() -> str:
 
 
 def _compile(name: str) -> bytes:
-    from emulator.native.jit import target_machine
-
     importlib.import_module(f"emulator.{entries()[name][0]}")
     return bytes(target_machine().emit_object(_module_of(ROUTINES[name])))
 

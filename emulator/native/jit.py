@@ -31,6 +31,7 @@ from emulator.native.products import define_product_routines, product_names
 from emulator.native.rounding import define_rounding_routines, rounding_names
 from emulator.native.rows import define_row_routines, row_names
 from emulator.native.scheduler import define_scheduler
+from emulator.native.target import target_machine
 from emulator.native.transfers import define_transfer_routines, transfer_names
 
 SCHEDULER_ENTRIES = ("coalesce_run_blocks", "coalesce_step_block")
@@ -107,17 +108,6 @@ def _units_called(code: bytes) -> set[str]:
 def _names(code: bytes, name: str) -> bool:
     """Whether object code names a routine."""
     return name.encode() + b"\0" in code
-
-
-def target_machine(opt: int = 2) -> llvm.TargetMachine:
-    """Code generation for this CPU."""
-    return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
-        opt=opt,
-        reloc="pic",
-        codemodel="jitdefault",
-    )
 
 
 def routine_names() -> list[str]:
