@@ -43,12 +43,13 @@ from benchmarks.gemm_search import (
 )
 from benchmarks.origin import RESULTS, gpu_origin
 from benchmarks.sections import Record, Sections, failures, rows_of
-from kernels.gemm import ENTRIES, EPILOGUES, Entry, HgemmTile, Sizes, launch_of, place
+from kernels.gemm import ENTRIES, EPILOGUES, Entry, HgemmTile, SgemmTile, Sizes, launch_of, place
 from kernels.gemm.hgemm import BEST as HGEMM_BEST
+from kernels.gemm.hgemm import SHAPES as HGEMM_SHAPES
 from kernels.gemm.hgemm import SIMPLE as HGEMM_SIMPLE
-from kernels.gemm.hgemm import SMALL as HGEMM_SMALL
 from kernels.gemm.hgemm import Epilogue, hgemm_multistage
 from kernels.gemm.sgemm import BEST as SGEMM_BEST
+from kernels.gemm.sgemm import SHAPES as SGEMM_SHAPES
 from kernels.gemm.sgemm import sgemm_double_buffered
 from kernels.launches import Step
 from kernels.runtime import cuda_program, open_device
@@ -59,9 +60,7 @@ ODD_SIZES = (
     (1, 1, 1), (5, 3, 0), (1, 300, 70), (300, 1, 33), (129, 257, 100), (256, 512, 64),
     (777, 1032, 520), (1000, 999, 1001),
 )  # fmt: skip
-SHAPES = (
-    HGEMM_BEST, HGEMM_SMALL, HgemmTile(128, 64, 64, 64, 32, 3), HgemmTile(64, 64, 64, 32, 32, 3),
-)  # fmt: skip
+SHAPES = (*HGEMM_SHAPES, HgemmTile(64, 64, 64, 32, 32, 3))
 DEPTHS = (0, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 Work = Callable[[], None]
 
@@ -71,7 +70,7 @@ def instances() -> list[tuple[HgemmTile, str, str, Epilogue, bool]]:
     outputs = [("__half", epilogue) for epilogue in (EPILOGUES[0], *EPILOGUES[1:3])]
     checked = [
         (tile, family, out, epilogue, wide)
-        for tile, family in ((HGEMM_SMALL, "hgemm_multistage"), (HGEMM_SIMPLE, "hgemm_mma"))
+        for tile, family in ((HGEMM_SHAPES[-1], "hgemm_multistage"), (HGEMM_SIMPLE, "hgemm_mma"))
         for out, epilogue in [*outputs, ("float", EPILOGUES[-1])]
         for wide in (True, False)
     ]
@@ -94,14 +93,18 @@ def compile_all(processes: int) -> None:
     """Compile in parallel what takes long."""
     with ProcessPoolExecutor(processes) as pool:
         waiting = [pool.submit(compile_instance, one) for one in instances()]
-        waiting += [pool.submit(compile_sgemm, wide) for wide in (True, False)]
+        waiting += [
+            pool.submit(compile_sgemm, tile, wide)
+            for tile in SGEMM_SHAPES
+            for wide in (True, False)
+        ]
         for one in waiting:
             one.result()
 
 
-def compile_sgemm(wide: bool) -> None:
+def compile_sgemm(tile: SgemmTile, wide: bool) -> None:
     """The same for ``sgemm_double_buffered``."""
-    SGEMM_BEST.kernel(wide)
+    tile.kernel(wide)
 
 
 def check_steps(device: Any, rng: np.random.Generator) -> Iterator[tuple[str, str | None]]:
@@ -301,8 +304,8 @@ def main() -> int:
     record: Record = {
         "origin": gpu_origin(MODULE, device),
         "seed": arguments.seed,
-        "sgemm_tile": SGEMM_BEST.name,
-        "hgemm_tiles": [HGEMM_BEST.name, HGEMM_SMALL.name],
+        "sgemm_tiles": [tile.name for tile in SGEMM_SHAPES],
+        "hgemm_tiles": [tile.name for tile in HGEMM_SHAPES],
     }
     section = Sections(record, arguments.output).run
     section("wrong", lambda: {name: f for name, f in check_steps(device, rng) if f is not None})

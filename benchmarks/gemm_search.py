@@ -60,6 +60,12 @@ def sgemm_tiles() -> list[SgemmTile]:
         SgemmTile(128, 128, 16, 64, 32, 8, 8, 3, "WORDS", 8, 2),
         SgemmTile(128, 128, 16, 64, 32, 8, 8, 3, "REGISTERS", 8, 2),
         SgemmTile(128, 128, 32, 64, 32, 8, 8, 2, "WORDS", 8, 2),
+        SgemmTile(64, 128, 16, 32, 64, 8, 8, 3, "WORDS", 8, 4),
+        SgemmTile(128, 64, 16, 64, 32, 8, 8, 3, "WORDS", 8, 4),
+        SgemmTile(64, 128, 16, 32, 64, 8, 8, 3, "REGISTERS", 8, 4),
+        SgemmTile(64, 64, 16, 32, 32, 8, 4, 4, "WORDS", 8, 4),
+        SgemmTile(64, 64, 32, 32, 32, 8, 4, 3, "REGISTERS", 8, 4),
+        SgemmTile(64, 64, 16, 64, 32, 8, 8, 4, "WORDS", 8, 4),
     ]
 
 
@@ -258,7 +264,11 @@ def main() -> int:
     record: Record = {"origin": gpu_origin(MODULE, device)}
     sections: list[tuple[str, Callable[[], Any]]] = [
         ("clock", lambda: clock(device)),
-        ("sgemm_4096", lambda: screen(device, sgemm, "float32", 4096, arguments.rounds, compiled)),
+        *[
+            (f"sgemm_{size}", lambda size=size: screen(
+                device, sgemm, "float32", size, arguments.rounds, compiled))
+            for size in (4096, 2048, 1024)
+        ],
         *[
             (f"hgemm_{size}", lambda size=size: screen(
                 device, hgemm, "float16", size, arguments.rounds, compiled))

@@ -17,6 +17,7 @@ from kernels.gemm.launches import (
     blocks_for,
     check_dtype,
     check_shape,
+    first_that_fills,
     grid_of,
     instance,
     product_sizes,
@@ -108,7 +109,8 @@ class HgemmTile:
 
 SIMPLE = HgemmTile()
 BEST = HgemmTile(128, 256, 64, 64, 64, 3, 8)
-SMALL = HgemmTile(128, 128, 64, 64, 32, 3, 8)  # where there are too few tiles to fill the chip
+# For smaller products smaller shapes, so that there are enough tiles to fill the chip.
+SHAPES = (BEST, HgemmTile(128, 128, 64, 64, 32, 3, 8), HgemmTile(64, 128, 64, 32, 64, 4, 8, 2))
 
 
 def hgemm_mma(
@@ -169,9 +171,8 @@ def hgemm_multistage(
 
 
 def best_tile(sizes: Sizes, sm_count: int) -> HgemmTile:
-    """The shape that suits: the large one, unless its tiles leave SMs without work."""
-    large = blocks_for(sizes.m, BEST.bm) * blocks_for(sizes.n, BEST.bn)
-    return BEST if large >= sm_count else SMALL
+    """The shape that suits: the largest whose tiles leave few SMs without work."""
+    return first_that_fills(SHAPES, sizes, sm_count)
 
 
 def is_wide(device: Device, a: Any, b: Any, d: Any, bias: Any, residual: Any) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +99,36 @@ def rows_aligned(device: Device, array: Any) -> bool:
     """Whether every row of a matrix begins at a multiple of 16 bytes."""
     row_bytes = array.shape[1] * np.dtype(array.dtype).itemsize
     return row_bytes % 16 == 0 and device.alignment(array) >= 16
+
+
+class Shape(Protocol):
+    """A tile shape, as far as choosing one goes."""
+
+    @property
+    def bm(self) -> int:
+        """Rows of C a block."""
+        ...
+
+    @property
+    def bn(self) -> int:
+        """And columns."""
+        ...
+
+
+S = TypeVar("S", bound=Shape)
+
+
+def first_that_fills(shapes: Sequence[S], sizes: Sizes, sm_count: int) -> S:
+    """The first of ``shapes``, large ones before small ones, whose tiles keep most SMs at work.
+
+    A large tile reads least for each multiply-add; but where C has fewer tiles than nine tenths of
+    the SMs, a smaller one gives work to more of them.
+    """
+    for shape in shapes:
+        tiles = blocks_for(sizes.m, shape.bm) * blocks_for(sizes.n, shape.bn)
+        if 10 * tiles >= 9 * sm_count:
+            return shape
+    return shapes[-1]
 
 
 def grid_of(name: str, across: int, down: int) -> tuple[int, int]:

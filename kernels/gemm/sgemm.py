@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernels.gemm.launches import (
+    Sizes,
     blocks_for,
+    first_that_fills,
     grid_of,
     instance,
     product_sizes,
@@ -82,7 +84,18 @@ class SgemmTile:
         return all(rows_aligned(device, array) for array in arrays)
 
 
-BEST = SgemmTile()
+BEST = SgemmTile(128, 256, 16, 64, 64, 8, 16, 3)
+# For smaller products smaller shapes, so that there are enough tiles to fill the chip.
+SHAPES = (
+    BEST,
+    SgemmTile(128, 128, 16, 64, 32, 8, 8, 3, blocks_per_sm=2),
+    SgemmTile(64, 64, 16, 32, 32, 8, 4, 4, blocks_per_sm=4),
+)
+
+
+def best_tile(sizes: Sizes, sm_count: int) -> SgemmTile:
+    """The shape that suits: the largest whose tiles leave few SMs without work."""
+    return first_that_fills(SHAPES, sizes, sm_count)
 
 
 def sgemm_naive(
@@ -154,21 +167,22 @@ def sgemm_double_buffered(
     alpha: float = 1.0,
     beta: float = 0.0,
     *,
-    tile: SgemmTile = BEST,
+    tile: SgemmTile | None = None,
 ) -> None:
     """:func:`sgemm_warp_tile` fed by ``cp.async`` through a ring of stages.
 
     Full speed when rows of ``b`` and ``c`` begin at multiples of 16 bytes; otherwise accesses are
-    of 4 bytes. ``tile`` is by default the one that a search on an H100 found best
-    (``python -m benchmarks.gemm_search``).
+    of 4 bytes. ``tile`` is by default one that suits the sizes and the device, of those that a
+    search on an H100 found best (``python -m benchmarks.gemm_search``).
     """
     name = "sgemm_double_buffered"
     sizes = product_sizes(name, a, b, c)
     if not sizes.m * sizes.n:
         return
-    kernel = tile.kernel(tile.is_wide(device, a, b, c))
-    blocks = tiles_of(name, sizes, tile.bm, tile.bn)
-    _launch(device, kernel, blocks, tile.threads, a, b, c, alpha, beta, tile.shared_bytes)
+    chosen = tile or best_tile(sizes, device.arch.sm_count)
+    kernel = chosen.kernel(chosen.is_wide(device, a, b, c))
+    blocks = tiles_of(name, sizes, chosen.bm, chosen.bn)
+    _launch(device, kernel, blocks, chosen.threads, a, b, c, alpha, beta, chosen.shared_bytes)
 
 
 def _launch_tiles(

@@ -15,18 +15,18 @@ from kernels.gemm import (
     ENTRIES,
     EPILOGUES,
     Epilogue,
+    SgemmTile,
     Sizes,
+    hgemm,
     hgemm_mma,
     hgemm_multistage,
     place,
+    sgemm,
     sgemm_coalesced,
     sgemm_double_buffered,
     sgemm_naive,
     sgemm_vectorised,
 )
-from kernels.gemm.hgemm import BEST as BEST_HGEMM
-from kernels.gemm.hgemm import SMALL as SMALL_HGEMM
-from kernels.gemm.hgemm import best_tile
 from kernels.gemm.launches import grid_of, tiles_of
 from kernels.runtime import ArgumentError, ArraySpec, record
 from tests.kernels.gemm.shapes import SMALL, THROUGH_REGISTERS, options
@@ -126,11 +126,10 @@ def test_arrays_may_begin_anywhere(device, name):
     assert (device.to_host(c) == 2).all()
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_the_shapes_chosen_on_a_gpu_are_right_too(device, name):
-    more = {"beta": 1.0} if name.startswith("sgemm") else {}
-    for sizes in ((150, 264, 40), (1, 512, 136)):
-        assert wrong(device, BY_NAME[name], sizes, **more) is None
+@pytest.mark.parametrize("tile", [*sgemm.SHAPES, *hgemm.SHAPES], ids=lambda tile: tile.name)
+def test_the_shapes_chosen_on_a_gpu_are_right_too(device, tile):
+    name = "sgemm_double_buffered" if isinstance(tile, SgemmTile) else "hgemm_multistage"
+    assert wrong(device, BY_NAME[name], (150, 264, 136), tile=tile) is None
 
 
 def test_several_groups_of_tiles_cover_the_whole_matrix(device):
@@ -211,14 +210,23 @@ def test_kernels_can_be_recorded_into_a_plan(device):
 # --- shapes and what is refused -----------------------------------------------------------------
 
 
-def test_a_tile_is_chosen_that_fills_the_chip():
-    assert best_tile(Sizes(8192, 8192, 64), 132) == BEST_HGEMM
-    assert best_tile(Sizes(1024, 1024, 64), 132) == SMALL_HGEMM
+@pytest.mark.parametrize("family", [sgemm, hgemm])
+def test_a_shape_is_chosen_that_fills_the_chip(family):
+    assert family.best_tile(Sizes(8192, 8192, 64), 132) == family.SHAPES[0]
+    assert family.best_tile(Sizes(128, 128, 64), 132) == family.SHAPES[-1]
+    for size in (512, 1024, 2048, 4096):
+        chosen = family.best_tile(Sizes(size, size, 64), 132)
+        tiles = (size // chosen.bm) * (size // chosen.bn)
+        assert tiles >= 0.9 * 132 or chosen == family.SHAPES[-1]
 
 
-@pytest.mark.parametrize("wide", [True, False])
-def test_the_best_shapes_keep_their_sums_in_registers(wide):
-    kernel = BY_NAME["sgemm_double_buffered"].step.__kwdefaults__["tile"].kernel(wide)
+@pytest.mark.parametrize("tile", [*sgemm.SHAPES, *hgemm.SHAPES], ids=lambda tile: tile.name)
+def test_the_shapes_keep_their_sums_in_registers(tile):
+    kernel = (
+        tile.kernel(True)
+        if isinstance(tile, SgemmTile)
+        else tile.kernel("hgemm_multistage", "__half", "__half", Epilogue(), True)
+    )
     assert kernel.resources is not None and kernel.resources.local_bytes == 0
 
 
