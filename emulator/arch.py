@@ -25,6 +25,7 @@ class Arch:
     dram_latency_cycles: int
     l2_bytes: int
     l2_bytes_per_clock: int  # all slices together
+    store_lines_per_s: float  # that all SMs together send to L2
     l2_atomic_s: float  # a slice of L2, for atomics on different words of one sector
     fp32_lanes_per_sm: int
     schedulers_per_sm: int
@@ -61,6 +62,8 @@ H100 = Arch(
     dram_latency_cycles=650,
     l2_bytes=50 << 20,
     l2_bytes_per_clock=5120,
+    # transpose_naive in benchmarks/results/bank_conflicts_h100.json, alike at all sizes
+    store_lines_per_s=58e9,
     l2_atomic_s=0.735e-9,  # as benchmarks/results/atomic_rates_h100.json records
     fp32_lanes_per_sm=128,
     schedulers_per_sm=4,
@@ -90,6 +93,7 @@ A100 = Arch(
     dram_latency_cycles=500,
     l2_bytes=40 << 20,
     l2_bytes_per_clock=5120,
+    store_lines_per_s=34e9,  # an H100's, by SMs and clock
     l2_atomic_s=1.03e-9,  # an H100's, by the clock
     fp32_lanes_per_sm=64,
     schedulers_per_sm=4,

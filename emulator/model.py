@@ -7,6 +7,7 @@ there are, of those that the chip can hold, the more of the two adds up:
 - *dram*: bytes read and bytes made to differ from DRAM, which must be written some time, as the
   modelled caches have them, over the bandwidth that a copy reaches;
 - *l2*: sectors that reach L2, over its bandwidth;
+- *stores*: lines that stores send to L2, each access its own, however little of a line it writes;
 - *atomics*: passes of atomics and reductions over a sector, which its slice of L2 makes one after
   another: lanes, warps and blocks that add to one word take turns;
 - *l1*: sectors that loads ask for and wavefronts of shared memory, a line a clock an SM;
@@ -41,6 +42,9 @@ def modelled_time(report: Report, launch: Launch) -> Report:
     seconds = {
         "dram": dram_bytes(launch) / bandwidth,
         "l2": found[metrics.L2_SECTORS] * SECTOR_BYTES / (arch.l2_bytes_per_clock * arch.clock_hz),
+        "stores": launch.caches.state.store_lines / arch.store_lines_per_s
+        if launch.caches
+        else 0.0,
         "atomics": launch.caches.most_turns() * arch.l2_atomic_s if launch.caches else 0.0,
         "l1": l1_clocks(report, arch.l1_bytes_per_clock) / clocks,
         "latency": _latency(launch, blocks),
@@ -57,6 +61,16 @@ def modelled_time(report: Report, launch: Launch) -> Report:
         time_kind="modelled",
         bounds=bounds,
     )
+
+
+def _one_by_one(launch: Launch) -> dict[str, float]:
+    """Seconds that L2 takes for what it takes one at a time."""
+    if launch.caches is None:
+        return {}
+    return {
+        "stores": launch.caches.state.store_lines / launch.arch.store_lines_per_s,
+        "atomics": launch.caches.most_turns() * launch.arch.l2_atomic_s,
+    }
 
 
 def _together(launch: Launch, bounds: dict[str, float]) -> float:

@@ -54,6 +54,7 @@ CAPACITY_AT, FILLS_AT = offset(Level, "lines"), offset(Level, "fills")
 TOGETHER_AT = offset(Level, "together")
 L1_AT, SM_COUNT_AT = offset(CacheState, "l1"), offset(CacheState, "sm_count")
 FIRST_LINE_AT = offset(CacheState, "first_line")
+STORE_LINES_AT = offset(CacheState, "store_lines")
 WAVE_BLOCKS_AT = offset(CacheState, "wave_blocks")
 DRAM_READ_AT, DRAM_WRITTEN_AT = offset(CacheState, "dram_read"), offset(CacheState, "dram_written")
 DIRTIED_AT = offset(CacheState, "dirtied")
@@ -231,7 +232,10 @@ def access_caches(context: int, warp: int, site: int, mask: int, nbytes: int) ->
     first = read_i64(state + FIRST_LINE_AT)
     lines = lines_scratch()
     l1_hits = reached = l2_hits = 0
-    for place in range(lines_of(warp, mask, nbytes, lines)):
+    count = lines_of(warp, mask, nbytes, lines)
+    if store:
+        add(state + STORE_LINES_AT, count)
+    for place in range(count):
         packed = read_i64(lines + 8 * place)
         line, sectors = (packed >> 4) - first, packed & 15
         if through_l1:

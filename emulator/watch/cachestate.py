@@ -47,6 +47,7 @@ class CacheState(ctypes.Structure):
         ("dram_read", i64),  # sectors
         ("dram_written", i64),
         ("dirtied", i64),  # sectors that stores made differ from DRAM
+        ("store_lines", i64),  # that stores sent to L2, each access its own
         # by slice of L2: passes of atomics over a sector, each with one lane a word
         ("turns", i64 * SLICES),
     ]
