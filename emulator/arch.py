@@ -45,6 +45,7 @@ class Arch:
     launch_us: float  # an empty kernel, start to end
 
     shared_reserved_per_block: int = 1024
+    fp32_latency_cycles: int = 4  # until a dependent FP32 instruction issues: Ampere's and Hopper's
 
     @property
     def fp32_flops(self) -> float:

@@ -14,6 +14,8 @@ there are, of those that the chip can hold, the more of the two adds up:
 - *latency*: the times that its warps wait for memory, each a round trip, as many warps at once as
   the chip holds (Little's law: what is in flight decides), and the turnover of blocks, which come
   in waves;
+- *dependence*: chains of FP32 arithmetic, each instruction of which waits for the one before, over
+  the warps that are there at once (:mod:`emulator.dependence`);
 - *issue*, *fp32*, *fp64*, *tensor*: instructions over what the schedulers issue and pipes execute.
 """
 
@@ -23,6 +25,7 @@ from dataclasses import replace
 
 from emulator.cfg import read_registers, written_registers
 from emulator.counting import metrics
+from emulator.dependence import waits_for_arithmetic
 from emulator.report import Report
 from emulator.running import Launch
 
@@ -48,6 +51,7 @@ def modelled_time(report: Report, launch: Launch) -> Report:
         "atomics": launch.caches.most_turns() * arch.l2_atomic_s if launch.caches else 0.0,
         "l1": l1_clocks(report, arch.l1_bytes_per_clock) / clocks,
         "latency": _latency(launch, blocks),
+        "dependence": waits_for_arithmetic(launch),
         "issue": found[metrics.INSTRUCTIONS] / (clocks * arch.schedulers_per_sm),
         "fp32": _operations(report, "fadd", "fmul", "ffma") / (clocks * arch.fp32_lanes_per_sm),
         "fp64": _operations(report, "dadd", "dmul", "dfma") / (clocks * arch.fp64_lanes_per_sm),
