@@ -17,8 +17,17 @@ __device__ void copy_in_flight(const Vector* in, Vector* out, int n) {
     for (int k = 0; k < LOADS; ++k) out[i + k * step] = item[k];
   }
   // what is left is less than LOADS vectors a thread, and less than one vector
+  constexpr int FEWER = LOADS < 8 ? LOADS : 8;  // guards take registers, too
 #pragma unroll 1
-  for (; i < vectors; i += step) out[i] = in[i];
+  for (; i < vectors; i += FEWER * step) {
+    Vector item[FEWER];
+#pragma unroll
+    for (int k = 0; k < FEWER; ++k)
+      if (k * step < vectors - i) item[k] = in[i + k * step];
+#pragma unroll
+    for (int k = 0; k < FEWER; ++k)
+      if (k * step < vectors - i) out[i + k * step] = item[k];
+  }
   int rest = vectors * LANES + threadIdx.x;
   if (blockIdx.x == 0 && rest < n)
     reinterpret_cast<float*>(out)[rest] = reinterpret_cast<const float*>(in)[rest];

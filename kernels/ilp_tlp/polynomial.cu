@@ -36,17 +36,15 @@ extern "C" __global__ void polynomial_estrin(const float* __restrict__ x,
   float at = x[i];
 #pragma unroll 1
   for (int round = 0; round < rounds; ++round) {
-    float power = at;  // at^1, at^2, at^4, at^8
-    float p[DEGREE + 1];
+    float at2 = at * at, at4 = at2 * at2, at8 = at4 * at4;
+    float p[8];
 #pragma unroll
-    for (int j = 0; j <= DEGREE; ++j) p[j] = c[j];
+    for (int j = 0; j < 8; ++j) p[j] = fmaf(c[2 * j + 1], at, c[2 * j]);
 #pragma unroll
-    for (int count = (DEGREE + 1) / 2; count > 0; count /= 2) {
-#pragma unroll
-      for (int j = 0; j < count; ++j) p[j] = fmaf(p[2 * j + 1], power, p[2 * j]);
-      power *= power;
-    }
-    at = p[0];
+    for (int j = 0; j < 4; ++j) p[j] = fmaf(p[2 * j + 1], at2, p[2 * j]);
+    p[0] = fmaf(p[1], at4, p[0]);
+    p[1] = fmaf(p[3], at4, p[2]);
+    at = fmaf(p[1], at8, p[0]);
   }
   y[i] = at;
 }
