@@ -18,6 +18,9 @@ SHARED = tuple(
     for what in ("shared_ld", "shared_st", "shared_atom", "shared_stsm", "ldsm", "ldgsts")
 )
 
+ARITHMETIC_BOUNDS = ("issue", "fp32", "dependence")
+ARITHMETIC = ("fadd", "fmul", "ffma")
+
 # What limits may name: words for it.
 MEASURES = {
     "load_sectors": "sectors of 32 bytes read",
@@ -27,6 +30,9 @@ MEASURES = {
     "shared_wavefronts": "wavefronts of shared memory",
     "shared_bytes": "bytes of shared memory a block",
     "instructions": "instructions of a warp",
+    "threads": "threads of a launch",
+    "waiting_ns": "nanoseconds of waiting for memory, modelled",
+    "arithmetic_ns": "nanoseconds of FP32 arithmetic, modelled",
 }
 
 
@@ -87,6 +93,7 @@ def totals(done: Replayed) -> dict[str, float]:
     """Every measure, over all launches of a plan."""
     total = dict.fromkeys(MEASURES, 0.0)
     total["shared_bytes"] = float(done.shared_bytes)
+    total["threads"] = float(done.threads)
     for report in done.reports:
         load, store = access(report.counters, "ld"), access(report.counters, "st")
         total["load_sectors"] += load.sectors
@@ -95,6 +102,10 @@ def totals(done: Replayed) -> dict[str, float]:
         total["requests"] += load.requests + store.requests
         total["shared_wavefronts"] += report.counters.get("memory_l1_wavefronts_shared", 0.0)
         total["instructions"] += report.counters.get(INSTRUCTIONS, 0.0)
+        total["waiting_ns"] += 1e3 * report.bounds.get("latency", 0.0)
+        total["arithmetic_ns"] += 1e3 * max(
+            report.bounds.get(name, 0.0) for name in ARITHMETIC_BOUNDS
+        )
     return total
 
 
@@ -117,8 +128,12 @@ def measure(
 
 def worst_line(reports: Sequence[Report], measure_name: str) -> Finding | None:
     """The source line that costs most of a measure, in words."""
-    if measure_name == "shared_bytes":
+    if measure_name in ("shared_bytes", "threads"):
         return None  # no line's alone
+    if measure_name == "arithmetic_ns":
+        return _worst_of_arithmetic(reports)
+    if measure_name == "waiting_ns":
+        return _worst_of_waiting(reports)
     if measure_name == "shared_wavefronts":
         return _worst_of_shared(reports)
     if measure_name == "instructions":
@@ -176,6 +191,47 @@ def _worst_of_shared(reports: Sequence[Report]) -> Finding | None:
     else:
         words += ". They have no conflicts; is something read or written more than once?"
     return _finding(line, words)
+
+
+def _worst_of_waiting(reports: Sequence[Report]) -> Finding | None:
+    """The line with most requests to read: nobody waits for a write."""
+    lines = [(access(line.counters, "ld"), line) for report in reports for line in report.lines]
+    lines = [(found, line) for found, line in lines if found.requests]
+    if not lines:
+        return None
+    found, worst = max(lines, key=lambda one: one[0].requests)
+    words = (
+        f"{found.requests:,.0f} requests of a warp, {found.nbytes / found.requests / WARP:.3g} "
+        "bytes a lane. A warp goes on after a request, up to the first instruction that needs what "
+        "it asked for"
+    )
+    return _finding(worst, words)
+
+
+def _worst_of_arithmetic(reports: Sequence[Report]) -> Finding | None:
+    """The line that does most FP32 arithmetic, and what bounds the launch it is in."""
+    best: tuple[float, LineReport, Report] | None = None
+    for report in reports:
+        for line in report.lines:
+            done = sum(
+                line.counters.get(f"smsp__sass_thread_inst_executed_op_{kind}_pred_on.sum", 0.0)
+                for kind in ARITHMETIC
+            )
+            if done and (best is None or done > best[0]):
+                best = done, line, report
+    if best is None:
+        return None
+    done, line, report = best
+    issued = max(report.bounds.get(name, 0.0) for name in ("issue", "fp32"))
+    waited = report.bounds.get("dependence", 0.0)
+    if waited > issued:
+        words = (
+            "each waits for the one before, with too little else to issue meanwhile: the "
+            f"schedulers have something to issue for {issued / waited:.0%} of the time"
+        )
+    else:
+        words = "the schedulers issue all the time, so that only fewer instructions help"
+    return _finding(line, f"{done / WARP:,.0f} FP32 instructions of a warp; {words}")
 
 
 def _finding(line: LineReport, words: str) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class Replayed:
     inputs: list[Array]  # as they are after the run
     reports: tuple[Report, ...] = ()
     shared_bytes: int = 0  # shared memory of a block, of the launch that has most
+    threads: int = 0  # of the launch that has most
 
 
 def too_large(plan: Plan, needed_bytes: int) -> str | None:
@@ -59,9 +61,10 @@ def replay(
     loaded = plan.load(device, inputs)
     until = time.monotonic() + seconds
     reports = []
-    most_shared = 0
+    most_shared = most_threads = 0
     for function, grid, block, args, shared in loaded.calls():
         most_shared = max(most_shared, function.static_shared_bytes + shared)
+        most_threads = max(most_threads, math.prod(grid) * math.prod(block))
         if isinstance(device, EmulatedDevice):
             left = until - time.monotonic()
             if left <= 0:
@@ -72,7 +75,9 @@ def replay(
         else:
             device.launch(function, grid, block, args, shared)
     device.synchronize()
-    return Replayed(loaded.outputs(), loaded.inputs_now(), tuple(reports), most_shared)
+    return Replayed(
+        loaded.outputs(), loaded.inputs_now(), tuple(reports), most_shared, most_threads
+    )
 
 
 def race(
