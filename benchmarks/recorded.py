@@ -92,6 +92,42 @@ class BankConflicts:
 
 
 @dataclass(frozen=True)
+class IlpTlp:
+    """What ``python -m benchmarks.ilp_tlp_h100`` recorded."""
+
+    origin: Origin
+    dram: tuple[Mapping[str, Any], ...]  # by case, width, loads and warps
+    ffma: tuple[Mapping[str, Any], ...]  # by blocks, warps and chains
+    operands: tuple[Mapping[str, Any], ...]  # by kernel, warps and uses
+    polynomial: tuple[Mapping[str, Any], ...]  # by elements, threads and blocks_an_sm
+    clocks: Mapping[str, float]  # latencies: "FFMA", "shared memory", "L1", "L2", "DRAM"
+
+    def copies(self, width: int, case: str = "large") -> dict[tuple[int, int], float]:
+        """(warps a block, loads in flight) -> GB/s, with loads of ``width`` bytes."""
+        return {
+            (row["warps"], row["loads"]): row["gigabytes_per_s"]
+            for row in self.dram
+            if (row["case"], row["width"]) == (case, width) and "gigabytes_per_s" in row
+        }
+
+    def chains(self, blocks: int = 1) -> dict[tuple[int, int], float]:
+        """(warps, chains) -> FLOP a clock of one SM."""
+        return {
+            (row["warps"], row["chains"]): row["flops_a_clock"]
+            for row in self.ffma
+            if row["blocks"] == blocks and "flops_a_clock" in row
+        }
+
+    @property
+    def best_polynomial(self) -> Mapping[str, Any]:
+        """The shape with the largest share of the issue limit. Raises :class:`NotRecorded`."""
+        rows = [row for row in self.polynomial if "of_issue_limit" in row]
+        if not rows:
+            raise NotRecorded(f"no polynomial by {self.origin.command} of {self.origin.date}")
+        return max(rows, key=lambda row: float(row["of_issue_limit"]))
+
+
+@dataclass(frozen=True)
 class Counters:
     """What ``python -m benchmarks.ncu_counters`` recorded."""
 
@@ -207,6 +243,14 @@ def gemm(path: Path = RESULTS / "gemm_h100.json") -> Gemm:
         products("edges"),
         record.get("ceilings", {}),
     )
+
+
+def ilp_tlp(path: Path = RESULTS / "ilp_tlp_h100.json") -> IlpTlp:
+    """Rates and latencies of the ILP and TLP topic on an H100. Raises :class:`NotRecorded`."""
+    record = _read(path, "benchmarks.ilp_tlp_h100")
+    sections = (tuple(_rows(record, s)) for s in ("dram", "ffma", "operands", "polynomial"))
+    clocks = {row["kernel"]: float(row["clocks"]) for row in _rows(record, "latencies")}
+    return IlpTlp(_origin(record), *sections, clocks)
 
 
 def counters(path: Path = RESULTS / "coalescing_counters_h100.json") -> Counters:

@@ -32,8 +32,8 @@ def copy_in_flight(
     ``x`` (at least n,), ``y`` (n,): float32 on the device, starting at multiples of ``width``
     bytes, not overlapping. ``loads`` is 1, 2, 4, 8, 16 or 32 a thread; ``width`` 4 or 16.
     ``blocks`` of ``warps``: 2 an SM unless given. Raises ValueError for other numbers or an ``x``
-    that is too short, ArgumentError for arrays of another kind, and DeviceError where a block's
-    threads need more registers than an SM has: 32 loads of 16 bytes are 128 registers.
+    that is too short, ArgumentError for arrays of another kind, and what the device raises
+    where a block needs more registers than an SM has: 32 loads of 16 bytes take 128 a thread.
     """
     check_room("copy_in_flight", "x", x.size, y.size)
     kernel = copy_in_flight_kernel(loads, width)
