@@ -4,6 +4,8 @@ from widgets.access_pattern import access_pattern
 from widgets.bank_map import bank_map
 from widgets.costs import Cost, copy_blocks, cost, cost_chart, cost_table
 from widgets.device_card import device_card
+from widgets.grids import grid, recorded_grid, side_by_side
+from widgets.issue_slots import issue_slots
 from widgets.predict import predict, predictions
 from widgets.recorded import Figure, measured_beside_recorded
 from widgets.shared_costs import shared_table, transposes_beside_copies
@@ -20,12 +22,16 @@ __all__ = [
     "cost_chart",
     "cost_table",
     "device_card",
+    "grid",
+    "issue_slots",
     "measured_beside_recorded",
     "predict",
     "predictions",
+    "recorded_grid",
     "shared_table",
     "shared_view",
     "show_source",
+    "side_by_side",
     "source_view",
     "transposes_beside_copies",
 ]

@@ -31,7 +31,6 @@ from kernels.ilp_tlp.ffma import (
 from kernels.ilp_tlp.latency import chain, latency_ffma, latency_global, latency_shared
 from kernels.ilp_tlp.launches import Launch, launch_of, profile, program, time
 from kernels.ilp_tlp.littles_law import (
-    FFMA_LATENCY,
     InFlight,
     ffma_flops,
     ffma_issue_clocks,
@@ -51,7 +50,6 @@ __all__ = [
     "BY_NAME",
     "DEGREE",
     "ENTRIES",
-    "FFMA_LATENCY",
     "Entry",
     "InFlight",
     "Launch",

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from emulator import Arch
 from kernels.ilp_tlp.launches import WARP
 
-FFMA_LATENCY = 4  # clocks until a dependent FFMA may issue: Ampere's and Hopper's, as in the talk
-
 
 @dataclass(frozen=True)
 class InFlight:
@@ -57,7 +55,7 @@ def ffma_issue_clocks(arch: Arch) -> int:
 
 def independent_ffmas(arch: Arch) -> int:
     """Independent FFMAs that a scheduler needs at a time: from its warps, or from their chains."""
-    return -(-FFMA_LATENCY // ffma_issue_clocks(arch))
+    return -(-arch.fp32_latency_cycles // ffma_issue_clocks(arch))
 
 
 def ffma_flops(arch: Arch, warps: int, chains: int) -> float:
@@ -69,5 +67,5 @@ def ffma_flops(arch: Arch, warps: int, chains: int) -> float:
     clocks = ffma_issue_clocks(arch)
     on = [len(range(s, warps, arch.schedulers_per_sm)) for s in range(arch.schedulers_per_sm)]
     # all warps have as much to do, so the scheduler with most of them ends last
-    rates = [min(w * chains / FFMA_LATENCY, 1 / clocks) / w for w in on if w]
+    rates = [min(w * chains / arch.fp32_latency_cycles, 1 / clocks) / w for w in on if w]
     return warps * min(rates) * 2 * WARP * arch.clock_hz if rates else 0.0
