@@ -14,7 +14,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,7 @@ from kernels.ilp_tlp.catalogue import Entry, Numbers
 from kernels.ilp_tlp.dram import LOADS, TALK_FLOATS, WIDTHS
 from kernels.ilp_tlp.ffma import CHAINS, OPERAND_CHAINS, USES, WEIGHTS, ffmas
 from kernels.ilp_tlp.latency import SHARED_LINKS, STEPS
+from kernels.ilp_tlp.rates import Stamped
 from kernels.runtime import open_device
 
 MODULE = "benchmarks.ilp_tlp_h100"
@@ -131,28 +131,6 @@ def timed_copy(device: Any, x: Any, y: Any, loads: int, width: int, warps: int) 
     wrong = int((x.view(np.uint32) != y.view(np.uint32)).sum())
     found = {"blocks": one.blocks, **figures(timing, 2 * x.nbytes)}
     return found | ({"failure": f"{wrong} floats are wrong"} if wrong else {})
-
-
-@dataclass(frozen=True)
-class Stamped:
-    """What stamps say of a run."""
-
-    clocks: float  # from the first warp's begin to the last one's end, by the clock of one SM
-    ns: float  # the same of all blocks, by the timer
-    clock_hz: float
-
-    @classmethod
-    def of(cls, marks: Any, warps: int) -> Stamped:
-        """From (warps of all blocks, begin and end, clock and nanoseconds)."""
-        blocks = marks.reshape(-1, warps, 2, 2)
-        begin, end = blocks[:, :, 0], blocks[:, :, 1]
-        clocks = end[..., 0].max(axis=1) - begin[..., 0].min(axis=1)  # each block is on one SM
-        spent = (end - begin).reshape(-1, 2).astype(np.float64).sum(axis=0)
-        return cls(
-            float(np.median(clocks)),
-            float(end[..., 1].max() - begin[..., 1].min()),
-            float(spent[0] / max(spent[1], 1.0) * 1e9),
-        )
 
 
 def stamped(device: Any, marks: Any, warps: int, work: Callable[[], None], runs: int = 5) -> Record:

@@ -4,7 +4,7 @@ from widgets.access_pattern import access_pattern
 from widgets.bank_map import bank_map
 from widgets.costs import Cost, copy_blocks, cost, cost_chart, cost_table
 from widgets.device_card import device_card
-from widgets.grids import grid, recorded_grid, side_by_side
+from widgets.grids import grid, recorded_grid, recorded_table, side_by_side
 from widgets.issue_slots import issue_slots
 from widgets.predict import predict, predictions
 from widgets.recorded import Figure, measured_beside_recorded
@@ -28,6 +28,7 @@ __all__ = [
     "predict",
     "predictions",
     "recorded_grid",
+    "recorded_table",
     "shared_table",
     "shared_view",
     "show_source",

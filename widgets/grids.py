@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from widgets.live import Html
-from widgets.look import NUMBER, TEXT, faint, significant
+from widgets.look import NUMBER, TEXT, faint, significant, table
 
 Cells = Mapping[tuple[int, int], float]
 PLATEAU = 0.95  # of the most: cells from here on are marked
@@ -79,6 +79,23 @@ def recorded_grid(
     made = record.origin
     note = f"Recorded: {made.device}, {made.date}, by: {made.command}"
     return grid(title, cells, down=down, across=across, note=note)
+
+
+def recorded_table(
+    head: tuple[str, str], load: Callable[[], Any], rows: Callable[[Any], Mapping[str, str]]
+) -> Html:
+    """Recorded figures, a label and some words each; a sentence where none is recorded."""
+    try:
+        record = load()
+        found = rows(record)
+    except LookupError as missing:
+        text = f"No H100 figure is recorded yet. {missing}"
+        return Html(faint(text), text)
+    made = record.origin
+    note = f"Recorded: {made.device}, {made.date}, by: {made.command}"
+    shown = table(head, [[escape(label), escape(words)] for label, words in found.items()])
+    text = "\n".join([*(f"{label}: {words}" for label, words in found.items()), note])
+    return Html(shown + faint(note), text)
 
 
 def side_by_side(*parts: Html) -> Html:

@@ -45,6 +45,7 @@ from kernels.ilp_tlp.polynomial import (
     polynomial_estrin,
     polynomial_horner,
 )
+from kernels.ilp_tlp.rates import arithmetic_us, clocks_of
 
 __all__ = [
     "BY_NAME",
@@ -53,7 +54,9 @@ __all__ = [
     "Entry",
     "InFlight",
     "Launch",
+    "arithmetic_us",
     "chain",
+    "clocks_of",
     "copy_in_flight",
     "copy_in_flight_kernel",
     "ffma_chains",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from emulator import A100, H100
 from kernels.ilp_tlp import ffma_flops
-from widgets import grid, issue_slots, recorded_grid, side_by_side
+from widgets import grid, issue_slots, recorded_grid, recorded_table, side_by_side
 from widgets.issue_slots import WORKS, ffma, load, schedule, slots
 
 
@@ -99,3 +99,18 @@ def test_what_is_not_recorded_is_said() -> None:
 
     made = recorded_grid("H100", nothing, lambda record: {}, down="warps", across="loads")
     assert "no H100 figure is recorded yet" in repr(made) and "python -m x" in repr(made)
+    made = recorded_table(("of", "clocks"), nothing, lambda record: {})
+    assert "No H100 figure is recorded yet" in repr(made) and "python -m x" in repr(made)
+
+
+def test_what_is_recorded_comes_with_its_origin() -> None:
+    class Record:
+        class origin:  # noqa: N801
+            device, date, command = "NVIDIA H100", "2026-11-23", "python -m x"
+
+    made = recorded_table(("of", "clocks"), Record, lambda record: {"FFMA": "4.1"})
+    assert repr(made).splitlines() == [
+        "FFMA: 4.1", "Recorded: NVIDIA H100, 2026-11-23, by: python -m x"
+    ]  # fmt: skip
+    made = recorded_grid("H100", Record, lambda record: {(1, 1): 2.0}, down="a", across="b")
+    assert "Recorded: NVIDIA H100" in repr(made)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator import A100, H100
 from kernels.ilp_tlp import (
+    clocks_of,
     copy_in_flight,
+    ffma_chains,
     ffma_flops,
     ffma_issue_clocks,
+    ffma_registers,
+    ffma_shared,
     in_flight,
     independent_ffmas,
     launch_of,
     of_memory,
+    stamps,
 )
+from kernels.ilp_tlp.ffma import ffmas
 
 
 def test_the_talks_a100_needs_twenty_warps_of_one_float_or_four_of_five():
@@ -63,3 +70,24 @@ def test_a_copy_has_two_blocks_an_sm(device):
     x = device.empty(1000, "float32")
     launch = launch_of(device, copy_in_flight, x, x, 4, warps=3)
     assert (launch.blocks, launch.threads) == (2 * device.arch.sm_count, 96)
+
+
+def test_the_model_fills_an_sm_as_the_law_says(device):
+    factors = device.asarray(np.ones(2, dtype=np.float32))
+    for warps, chains in ((1, 1), (4, 1), (4, 4), (16, 1), (8, 2)):
+        marks, out = device.asarray(stamps(1, warps)), device.empty(32 * warps, np.float32)
+        work = factors, marks, out, chains, 4
+        clocks = clocks_of(device, marks, ffma_chains, *work, warps=warps)
+        flops = 2 * 32 * warps * ffmas(chains, 4)
+        expected = ffma_flops(device.arch, warps, chains) / device.arch.clock_hz
+        assert flops / clocks == pytest.approx(expected, rel=0.15)
+
+
+def test_operands_from_shared_memory_take_its_time(device):
+    weights = device.asarray(np.ones((16, 32), dtype=np.float32))
+    marks, out = device.asarray(stamps(1, 16)), device.empty(512, np.float32)
+    ours = clocks_of(device, marks, ffma_registers, weights, marks, out, 8, warps=16)
+    for uses, times in ((1, 4), (2, 2), (4, 1.25), (8, 1.125)):
+        work = weights, marks, out, uses, 8
+        theirs = clocks_of(device, marks, ffma_shared, *work, warps=16)
+        assert theirs / ours == pytest.approx(times, rel=0.15)

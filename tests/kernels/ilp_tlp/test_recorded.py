@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import ilp_tlp_h100, recorded
-from benchmarks.ilp_tlp_h100 import Stamped
+from kernels.ilp_tlp.rates import Stamped
 
 ORIGIN = {"device": "NVIDIA H100", "date": "2026-11-23", "command": "python -m x", "cuda": "13.0"}
 
