@@ -54,7 +54,7 @@ FLOATS = {"talk": TALK_FLOATS, "large": 1 << 26}
 FFMA_WARPS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
 ALL_SMS = tuple((warps, chains) for warps in (4, 8, 16, 32) for chains in (1, 2, 4, 8))
 OPERAND_WARPS = (4, 8, 16, 32)
-ROUNDS = 1000
+ROUNDS = 4000
 LINE = 32  # ints of a cache line
 # what answers, ints, hops, how far apart, whether L2 is flushed before
 WALKS = (

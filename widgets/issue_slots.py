@@ -110,6 +110,7 @@ class IssueSlots(Live):
         wide = ipywidgets.Layout(width="430px")
         self.chip = ipywidgets.ToggleButtons(
             options=list(CHIPS), value="H100", description="Chip",
+            layout=ipywidgets.Layout(width="430px"),
             style=ipywidgets.ToggleButtonsStyle(button_width="80px"),
         )  # fmt: skip
         self.work = ipywidgets.Dropdown(options=list(WORKS), description="Each does", layout=wide)

@@ -56,7 +56,7 @@ def new_picture(slots: Slots) -> go.FigureWidget:
     """A picture of ``slots``; :func:`draw` changes it to another."""
     figure = go.Figure()
     for name, colour in (
-        ("warp waits", WAITS), ("goes (number: its chain)", BLUE), ("in use", GREEN),
+        ("waits", WAITS), ("goes (number: its chain)", BLUE), ("in use", GREEN),
         ("idle", ORANGE),
     ):  # fmt: skip
         figure.add_bar(
@@ -78,7 +78,10 @@ def new_picture(slots: Slots) -> go.FigureWidget:
             "showgrid": False, "zeroline": False, "fixedrange": True, "side": "bottom",
             "title": {"text": "clocks", "standoff": 4},
         },
-        yaxis={"fixedrange": True, "showgrid": False, "type": "category"},
+        yaxis={
+            "fixedrange": True, "showgrid": False, "type": "category", "ticks": "outside",
+            "ticklen": 6, "tickcolor": "rgba(0,0,0,0)",
+        },
         hovermode="closest",
     )  # fmt: skip
     draw(figure, slots)
