@@ -108,11 +108,9 @@ class IssueSlots(Live):
 
     def __init__(self) -> None:
         wide = ipywidgets.Layout(width="430px")
-        self.chip = ipywidgets.ToggleButtons(
-            options=list(CHIPS), value="H100", description="Chip",
-            layout=ipywidgets.Layout(width="430px"),
-            style=ipywidgets.ToggleButtonsStyle(button_width="80px"),
-        )  # fmt: skip
+        self.chip = ipywidgets.Dropdown(
+            options=list(CHIPS), value="H100", description="Chip", layout=wide
+        )
         self.work = ipywidgets.Dropdown(options=list(WORKS), description="Each does", layout=wide)
         self.warps = ipywidgets.IntSlider(
             1, 1, MOST_WARPS, description="Warps", continuous_update=False, layout=wide
