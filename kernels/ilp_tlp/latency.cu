@@ -19,12 +19,13 @@ extern "C" __global__ void latency_ffma(const float* __restrict__ factors,
 
 // A dependent load from global memory: `links[i]` says where to read next. Which memory answers
 // is up to how far apart the links are, and whether it has been walked before.
-extern "C" __global__ void latency_global(const int* links, long long* __restrict__ clocks,
-                                          int* __restrict__ out, int start, int hops) {
+extern "C" __global__ void latency_global(const int* __restrict__ links,
+                                          long long* __restrict__ clocks, int* __restrict__ out,
+                                          int start, int hops) {
   int at = start;
   long long begin = clock64();
 #pragma unroll 1
-  for (int hop = 0; hop < hops; ++hop) at = __ldca(&links[at]);
+  for (int hop = 0; hop < hops; ++hop) at = links[at];
   *out = at;
   *clocks = clock64() - begin;
 }
