@@ -20,7 +20,7 @@ from emulator.watch.cachestate import (
 
 LINE_BYTES = 128
 SECTOR_BYTES = 32
-ROOM = 2  # lines that a table has room for, at least, over those that a cache holds
+ROOM = 4  # lines of a table over those that a cache holds: twice them then fit, wherever they lie
 A_TIME = 1 << 10  # buckets that NumPy looks at: what it makes of them stays in the host's caches
 
 

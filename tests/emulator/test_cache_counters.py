@@ -11,6 +11,7 @@ from benchmarks.counter_cases import CounterCase
 from benchmarks.origin import RESULTS
 from kernels.coalescing import BY_NAME, place
 from kernels.runtime import open_device
+from tests.emulator.conftest import Card
 
 L1_HITS = "l1tex__t_sectors_pipe_lsu_mem_global_op_ld_lookup_hit.sum"
 L1_RATE = "l1tex__t_sector_pipe_lsu_mem_global_op_ld_hit_rate.pct"
@@ -94,8 +95,13 @@ extern "C" __global__ void everyone(const float* table, float* y, int n) {
 """
 
 
-def test_warps_that_read_the_same_meet_in_the_caches(card):
+@pytest.mark.parametrize("before", (0, 40, 300, 65_024, 65_088, 65_280, 65_344))
+def test_warps_that_read_the_same_meet_in_the_caches(before):
+    """Wherever their arrays lie: ``before`` KiB of others come first."""
     table, y = np.ones(100 * KIB, dtype=np.float32), np.zeros(8 * 1024, dtype=np.float32)
+    card = Card()
+    if before:
+        card.memory.allocate(before * KIB, "others")
     found = card.run(
         SHARED_TABLE, "everyone", 8, 1024, table, y, np.int32(len(table)), counters=True
     ).counters
