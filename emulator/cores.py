@@ -1,4 +1,4 @@
-"""Blocks on several host cores, for kernels whose blocks cannot tell.
+"""Blocks on several host cores, for kernels whose blocks (or clusters) cannot tell.
 
 A kernel qualifies by its instructions: nothing by which a block could wait for another one or see
 in which order they ran. What blocks then write is the same on any number of cores, unless they
@@ -22,13 +22,13 @@ from emulator.lower.calls import HOST_FUNCTIONS
 from emulator.module import Kernel
 from emulator.native.layout import DONE, FAULT, PAUSE, STUCK, YIELD, Context
 from emulator.ptx import Instruction, Register, Symbol
-from emulator.running import Launch, Slot
+from emulator.running import Launch, Slot, residents
 
 CHUNK_SECONDS = 0.01  # of blocks that a core takes at a time
 LOOK_SECONDS = 0.02  # between looks at the clock and for Ctrl-C
 WAITING_LOADS = {"volatile", "acquire", "relaxed", "mmio", "cv"}
 ORDERED_STORES = {"volatile", "release", "relaxed", "mmio"}
-WIDE_FENCES = {"gl", "sys", "gpu", "cluster"}
+WIDE_FENCES = {"gl", "sys", "gpu"}  # a cluster's blocks are on one core, and take turns
 WHOLE_NUMBERS = {"u32", "s32", "b32", "u64", "s64", "b64"}
 COMMUTING = {"add", "and", "or", "xor", "min", "max"}
 TIMES = ("%clock", "%globaltimer", "%envreg")
@@ -157,7 +157,11 @@ class _Worker:
         context.sites = ctypes.addressof(sites)
         context.block_counts = counts.ctypes.data
         self.launch = replace(
-            launch, context=context, sites=sites, block_counts=counts, slots=[slot]
+            launch,
+            context=context,
+            sites=sites,
+            block_counts=counts,
+            slots=residents([slot]),
         )
         self.slot = slot
         self.stillness = Stillness(self.launch)
@@ -176,7 +180,7 @@ class _Worker:
     def _run(self, blocks: range) -> None:
         crew = self.crew
         context = ctypes.addressof(self.launch.context)
-        state = ctypes.addressof(self.slot.state)
+        state = self.slot.address
         following = ctypes.c_uint64(blocks.start)
         where = ctypes.addressof(following)
         while following.value < min(blocks.stop, crew.limit) and not crew.stop:

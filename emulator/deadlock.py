@@ -20,7 +20,7 @@ from emulator.faults import thread_of
 from emulator.native.layout import AVOID_BIT, BARRIER_BIT, EXITED, MEETING_BIT, SHUFFLED
 from emulator.ptx import Instruction
 from emulator.report import Dim3, Finding
-from emulator.running import Launch, Slot
+from emulator.running import Launch, Slot, residents
 
 PATIENT_ROUNDS = 16  # over all waiting blocks, before their states are compared
 MOST_STATES = 4096  # remembered
@@ -86,7 +86,9 @@ class Stillness:
         digest = hashlib.blake2b(digest_size=16)
         digest.update(self.launch.context.clock_readings.to_bytes(8, "little"))
         digest.update(self.launch.host_calls.to_bytes(8, "little"))
-        for slot in waiting:
+        for slot in residents(waiting):
+            if slot.cluster is not None:
+                digest.update(bytes(slot.cluster))
             digest.update(bytes(slot.state))
             digest.update(slot.storage.data)
             digest.update(slot.shared.view().data)
@@ -111,6 +113,7 @@ class Stillness:
 
 def raise_deadlock(launch: Launch, waiting: Sequence[Slot]) -> NoReturn:
     """The threads of these blocks wait for one another, for ever."""
+    waiting = residents(waiting)
     places = where(launch, waiting)
     most = max(places, key=lambda place: len(places[place]))
     slot, warp, lane = places[most][0]
@@ -215,7 +218,7 @@ def _words(launch: Launch, places: dict[Place, list[tuple[Slot, int, int]]]) -> 
 
 def where_threads_are(launch: Launch, waiting: Sequence[Slot]) -> str:
     """What the unfinished threads of these blocks are at, for a launch that took too long."""
-    places = where(launch, waiting)
+    places = where(launch, residents(waiting))
     if not places:
         return "No thread was in the middle of anything: the grid is large, not endless."
     return f"In unfinished blocks {_words(launch, places)}. Does the loop there ever end?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import weakref
 from collections.abc import Callable, Collection, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from emulator.arch import H100, Arch
 from emulator.caches import Caches
 from emulator.checks import OBSERVE, Watch, checks_named
+from emulator.clusters import ALONE, cluster_shape
 from emulator.copying import copies_mode, end_copies
 from emulator.counting import collect
 from emulator.errors import DeviceFault, LaunchError
@@ -71,6 +73,7 @@ def launch(
     machine_code: MachineCode | None = None,
     cores: int | None = None,
     cooperative: bool = False,
+    cluster: Dim3 | None = None,
 ) -> Report:
     """Run ``kernel`` over ``grid`` x ``block`` threads and return what it cost.
 
@@ -90,6 +93,8 @@ def launch(
     where the kernel's blocks cannot tell, and where no counters, checks or seed ask for one order.
     ``cooperative`` launches have all blocks on the chip at once, so that they can wait for one
     another: ``cooperative_groups::this_grid().sync()``.
+    ``cluster`` is the shape, in blocks, of the clusters whose blocks run together and reach one
+    another's shared memory; None is what the kernel was compiled for (``__cluster_dims__``).
     ``stack_bytes`` is what a thread's calls may take where functions call themselves or are called
     through pointers (cudaLimitStackSize).
     ``machine_code`` (see :mod:`emulator.sass`) has accesses counted as ptxas joined them; without
@@ -102,10 +107,14 @@ def launch(
     named = checks_named(checks)
     if cores is not None and cores < 1:
         raise LaunchError(f"{kernel.name}: cores is {cores}; it must be at least 1, or None")
+    shape = cluster_shape(kernel, grid, cluster, arch)
     check_launch(kernel, grid, block, params, shared_bytes, arch, registers)
     run = _prepare(
         kernel, grid, block, memory, shared_bytes, arch, registers, argument_names, stack_bytes
     )
+    run.cluster, run.clustered = shape, shape != ALONE or kernel.waits_for_clusters
+    run.context.cluster, run.context.cluster_size = shape, math.prod(shape)
+    run.context.explicit_cluster = int(cluster is not None or kernel.required_cluster is not None)
     note = apply(run.sites, kernel, machine_code) if counters else None
     if counters:
         run.context.observe = COUNTERS | CACHES

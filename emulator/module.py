@@ -180,6 +180,7 @@ class Kernel:
         self.parameter_bytes = last.offset + last.nbytes if last else 0
         self.max_threads = function.max_threads
         self.required_block = function.required_block
+        self.required_cluster = function.required_cluster
 
     @functools.cached_property
     def graph(self) -> cfg.Graph:
@@ -258,6 +259,11 @@ class Kernel:
     def reads_reserved_shared(self) -> bool:
         """Whether the kernel asks where the system's part of shared memory lies."""
         return any("%reserved_smem" in inst.text for inst in self.instructions)
+
+    @functools.cached_property
+    def waits_for_clusters(self) -> bool:
+        """Whether the kernel has a barrier of clusters."""
+        return any(i.opcode == "barrier" and i.has("cluster") for i in self.instructions)
 
     @property
     def symbols(self) -> dict[str, int]:

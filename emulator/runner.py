@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from emulator.clusters import blocks_in_order
 from emulator.cores import Crew, blocks_are_alone
 from emulator.deadlock import Stillness, raise_deadlock, where_threads_are
 from emulator.errors import LaunchError, LaunchTimeout
@@ -15,6 +16,7 @@ from emulator.faults import raise_fault
 from emulator.hostcalls import HostCalls
 from emulator.memory import Allocation
 from emulator.native import jit
+from emulator.native.clusters import ENTRIES as CLUSTER_ENTRIES
 from emulator.native.layout import (
     CONSTANT,
     DONE,
@@ -26,6 +28,7 @@ from emulator.native.layout import (
     STUCK,
     YIELD,
     BlockState,
+    Cluster,
     Site,
     Warp,
 )
@@ -75,28 +78,34 @@ class Runner:
         self.timeout_s: float | None = None
         self.progress = "no blocks had finished"
         self.stillness = Stillness(launch)
+        self._start_in_order(None)
         self.random = self._shuffle(seed) if seed is not None else None
         self.context.budget = BUDGET if seed is None else 0
         stack = self.context.stack_bytes * 32 * self.context.warps
         room = memory.capacity // 4 // max(stack, 1)
         self.max_resident = max(min(launch.fits.blocks_per_sm * launch.arch.sm_count, room), 1)
+        self.max_resident = max(self.max_resident // launch.cluster_blocks, 1)  # clusters
         self.cores = cores
         if cooperative:
             self._make_workspace()
         self.host_calls = HostCalls(launch, self._refresh_regions, self._stop_when_late)
         self.context.host_call = self.host_calls.address
         machine = jit.machine()
-        self.run_blocks = jit.RunBlocks(machine.routines["coalesce_run_blocks"])
-        self.step_block = jit.StepBlock(machine.routines["coalesce_step_block"])
+        entries = CLUSTER_ENTRIES if launch.clustered else jit.SCHEDULER_ENTRIES
+        if launch.clustered:
+            jit.require("units.cluster", "units.window")
+        self.run_blocks = jit.RunBlocks(machine.routines[entries[0]])
+        self.step_block = jit.StepBlock(machine.routines[entries[1]])
 
     def _make_workspace(self) -> None:
         """What a grid's barrier needs (cooperative_groups/details/driver_abi.h): two words."""
         x, y, z = self.launch.grid
-        if x * y * z > self.max_resident:
+        fit = self.max_resident * self.launch.cluster_blocks
+        if x * y * z > fit:
             fits, arch = self.launch.fits, self.launch.arch
             raise LaunchError(
                 f"{self.launch.kernel.name}: a cooperative launch needs its {x * y * z:,} blocks "
-                f"on the chip at once, and {self.max_resident:,} fit: {fits.blocks_per_sm} on each "
+                f"on the chip at once, and {fit:,} fit: {fits.blocks_per_sm} on each "
                 f"of {arch.sm_count} SMs of {arch.name}, limited by {fits.limiter}"
             )
         workspace = self._allocate(WORKSPACE_BYTES, "the grid's barrier", poison=False)
@@ -108,13 +117,24 @@ class Runner:
         """Shuffle everything that a program must not rely on, always the same for one seed."""
         jit.require("units.turns")
         random = np.random.default_rng(seed)
-        x, y, z = self.launch.grid
-        total = x * y * z
-        if total <= MOST_SHUFFLED:
-            self.order = random.permutation(total).astype(np.uint64)
-            self.context.order = self.order.ctypes.data
+        total = self._total()
+        if total * self.launch.cluster_blocks <= MOST_SHUFFLED:
+            self._start_in_order(random.permutation(total).astype(np.uint64))
         self.context.random = int(random.integers(1, 1 << 63))
         return random
+
+    def _total(self) -> int:
+        """Blocks, or clusters of a launch that has them."""
+        x, y, z = self.launch.grid
+        return x * y * z // self.launch.cluster_blocks
+
+    def _start_in_order(self, order: np.ndarray | None) -> None:
+        """The order in which blocks (or clusters) start; None: as they come."""
+        if self.launch.clustered:
+            order = blocks_in_order(self.launch.grid, self.launch.cluster, order)
+        if order is not None:
+            self.order = order
+            self.context.order = order.ctypes.data
 
     def _allocate(
         self, nbytes: int, name: str, *, poison: bool = True, writable: bool = True
@@ -128,8 +148,7 @@ class Runner:
     ) -> None:
         self.started = time.monotonic()
         self.timeout_s = timeout_s
-        x, y, z = self.launch.grid
-        total = x * y * z
+        total = self._total()
         following = ctypes.c_uint64(0)
         chunk = 1
         idle: list[Slot] = []
@@ -149,7 +168,7 @@ class Runner:
                 # one block at a time beside others: a run must not depend on the host's speed
                 last = min(following.value + (1 if waiting or self.random else chunk), total)
                 status = self.run_blocks(
-                    ctypes.addressof(self.context), ctypes.addressof(slot.state),
+                    ctypes.addressof(self.context), slot.address,
                     following.value, last, ctypes.addressof(following),
                 )  # fmt: skip
                 took = time.perf_counter() - before
@@ -169,11 +188,16 @@ class Runner:
             if self.random is not None and self.stillness.rounds > ORDERLY_AFTER:
                 self.random, self.context.random = None, 0
             self.stillness.look(waiting, following.value - len(waiting), may_start)
-            self.progress = f"{following.value - len(waiting)} of {total} blocks had finished"
-            if progress is not None:
-                progress(following.value - len(waiting), total)
+            self._tell(following.value - len(waiting), total, progress)
             if following.value < total or waiting:
                 self._stop_when_late(waiting)
+
+    def _tell(self, finished: int, total: int, progress: Callable[[int, int], None] | None) -> None:
+        """Say how many blocks have finished, given blocks (or clusters) of ``total``."""
+        each = self.launch.cluster_blocks
+        self.progress = f"{finished * each} of {total * each} blocks had finished"
+        if progress is not None:
+            progress(finished * each, total * each)
 
     def _is_worth_cores(self, started: int, total: int) -> bool:
         """Whether the blocks that are left, at the speed of those before, repay the threads."""
@@ -202,9 +226,7 @@ class Runner:
         )
 
         def look(finished: int) -> None:
-            self.progress = f"{started + finished} of {total} blocks had finished"
-            if progress is not None:
-                progress(started + finished, total)
+            self._tell(started + finished, total, progress)
             self._stop_when_late(slots)
 
         crew.run(look)
@@ -222,7 +244,7 @@ class Runner:
 
     def _step(self, slot: Slot) -> int:
         context = ctypes.addressof(self.context)
-        return int(self.step_block(context, ctypes.addressof(slot.state)))
+        return int(self.step_block(context, slot.address))
 
     def _insist(self, slot: Slot, status: int) -> int:
         """Go on with a block that takes long before others start: they would need memory, too."""
@@ -254,6 +276,21 @@ class Runner:
         return status != DONE
 
     def _new_slot(self) -> Slot:
+        """Room for a block, or for a cluster's blocks; the first of them stands for all."""
+        if not self.launch.clustered:
+            return self._room_for_block()
+        cluster = Cluster()
+        cluster.size = self.launch.cluster_blocks
+        blocks = [self._room_for_block() for _ in range(cluster.size)]
+        for rank, slot in enumerate(blocks):
+            cluster.blocks[rank] = ctypes.addressof(slot.state)
+            slot.state.cluster = ctypes.addressof(cluster)
+            slot.state.rank = rank
+            slot.cluster = cluster
+        blocks[0].peers = blocks
+        return blocks[0]
+
+    def _room_for_block(self) -> Slot:
         context = self.context
         nbytes = context.warps * context.warp_bytes
         raw = np.zeros(nbytes + 64, dtype=np.uint8)

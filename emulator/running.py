@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +18,7 @@ from emulator.native.layout import (
     LANES,
     LOCAL_TOP_AT,
     BlockState,
+    Cluster,
     Context,
     Site,
     Warp,
@@ -37,6 +40,13 @@ class Slot:
     shared: Allocation
     local: Allocation | None
     kept: np.ndarray  # what calls of functions on the stack keep
+    cluster: Cluster | None = None  # of a launch in clusters
+    peers: list[Slot] = field(default_factory=list)  # its blocks by rank, of the first of them
+
+    @property
+    def address(self) -> int:
+        """What the scheduler runs: the block, or its cluster."""
+        return ctypes.addressof(self.cluster if self.cluster is not None else self.state)
 
     def warp(self, launch: Launch, index: int) -> Warp:
         return Warp.from_address(self.state.warps + index * launch.context.warp_bytes)
@@ -56,6 +66,11 @@ class Slot:
         used = [view.reshape(-1, context.local_bytes)[:, : static + tops[0]] for view in local]
         used.append(self.kept.reshape(-1, context.stack_bytes)[:, : tops[1]])
         return [np.ascontiguousarray(part) for part in used]
+
+
+def residents(slots: Iterable[Slot]) -> list[Slot]:
+    """The blocks themselves, where slots stand for whole clusters."""
+    return [block for slot in slots for block in (slot.peers or [slot])]
 
 
 @dataclass
@@ -78,3 +93,10 @@ class Launch:
     host_calls: int = 0  # made so far: what they print or allocate is progress
     watch: Watch | None = None  # what racecheck and initcheck remember
     caches: Caches | None = None  # modelled under counters
+    cluster: Dim3 = (1, 1, 1)  # blocks
+    clustered: bool = False  # its blocks run in clusters, if only of one
+
+    @property
+    def cluster_blocks(self) -> int:
+        """Blocks that start together."""
+        return math.prod(self.cluster)

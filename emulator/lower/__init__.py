@@ -9,6 +9,7 @@ from emulator.lower import (  # noqa: F401  (each registers its handlers)
     arithmetic,
     atomics,
     carry,
+    clusters,
     compare,
     control,
     convert,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from llvmlite import ir
 
 from emulator.cfg import Block
+from emulator.lower import clusters
 from emulator.lower.memory import declare
 from emulator.lower.registry import NotLowered, instruction, one_of
 from emulator.lower.warp import WarpLowering
@@ -69,6 +70,9 @@ def _operands(inst: Instruction) -> _Operands:
 def barrier(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     """``bar{.cta}.{sync,red}``, ``barrier{.cta}.{sync,red}{.aligned}``: lanes wait here."""
     lower, builder = kernel.lower, kernel.builder
+    if inst.has("cluster"):
+        clusters.wait(kernel, block, inst)
+        return
     if block.falls_to is None:
         raise NotLowered("a barrier at a function's end")
     if not (inst.has("sync") or inst.has("red")):
@@ -94,7 +98,8 @@ def arrive(lower: WarpLowering, inst: Instruction) -> None:
     if inst.has("warp"):
         return
     if inst.has("cluster"):
-        raise NotLowered(inst.text)
+        clusters.arrive(lower, inst)
+        return
     operands = _operands(inst)
     if not inst.has("arrive") or operands.threads is None:
         raise NotLowered(inst.text)

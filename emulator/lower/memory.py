@@ -16,6 +16,7 @@ from emulator.lower.frame import parameter_stride
 from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.types import bits, element, integers, is_signed
 from emulator.lower.warp import WarpLowering, builder_pointer, parameter_offsets
+from emulator.lower.window import to_generic
 from emulator.native.checks import (
     check_global_name,
     check_global_type,
@@ -47,13 +48,13 @@ SPACES = ("global", "shared", "local", "const", "param")
 
 
 def space_of(inst: Instruction) -> str:
-    """The state space an access names; "generic" when it names none."""
+    """The state space an access names; "generic" when it names none, "cluster" for
+    ``.shared::cluster``.
+    """
     for modifier in inst.modifiers:
         name, _, scope = modifier.partition("::")
         if name in SPACES:
-            if scope in ("cluster",):
-                raise NotLowered("distributed shared memory")
-            return name
+            return "cluster" if name == "shared" and scope == "cluster" else name
     return "generic"
 
 
@@ -281,7 +282,9 @@ def declare(module: ir.Module, kind: ir.FunctionType, name: str) -> ir.Function:
 
 
 def effective_address(lower: WarpLowering, address: Address, space: str) -> ir.Value:
-    """64-bit addresses or offsets over the warp."""
+    """64-bit addresses or offsets over the warp; those of a cluster's shared memory generic."""
+    if space == "cluster":
+        return to_generic(lower, effective_address(lower, address, "shared"))
     builder = lower.builder
     base = address.base
     if isinstance(base, Symbol):

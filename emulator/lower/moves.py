@@ -7,6 +7,7 @@ from llvmlite import ir
 from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.types import bits, integers
 from emulator.lower.warp import WarpLowering
+from emulator.lower.window import from_generic, to_generic, translate
 from emulator.native.compiled import routine_type
 from emulator.native.lanes import lanes_of, splat
 from emulator.native.layout import LANES, Context, Warp, field, i32, i64, load
@@ -61,9 +62,15 @@ def cvta(lower: WarpLowering, inst: Instruction) -> None:
         space = "shared"
     if "param::entry" in inst.modifiers:
         space = "param"
-    if space is None:  # "shared::cluster" among them
+    if "shared::cluster" in inst.modifiers:
+        space = "cluster"
+    if space is None:
         raise NotLowered(inst.text)
-    if space in ("shared", "local"):
+    if space == "cluster" or (space == "shared" and inst.has("to") and lower.reaches_peers):
+        # an address in a peer's shared memory stays one
+        wide = value if bits(kind) == 64 else builder.zext(value, integers(64))
+        value = (from_generic if inst.has("to") else to_generic)(lower, wide)
+    elif space in ("shared", "local"):
         base = splat(builder, lower.shared_base()) if space == "shared" else lower.local_base()
         wide = value if bits(kind) == 64 else builder.zext(value, integers(64))
         value = builder.sub(wide, base) if inst.has("to") else builder.add(wide, base)
@@ -84,8 +91,13 @@ def isspacep(lower: WarpLowering, inst: Instruction) -> None:
     local = builder.sub(address, lower.local_base())
     local_bytes = load(builder, field(builder, lower.context, Context, "local_bytes"), i64)
     in_local = builder.icmp_unsigned("<", local, splat(builder, local_bytes))
-    # a block alone is a cluster of one: its shared memory is all of the cluster's
     space = inst.modifiers[0].split("::")[0]
+    if "shared::cluster" in inst.modifiers or (space == "global" and lower.reaches_peers):
+        lanes = _in_cluster(lower, address)
+        if space == "shared":
+            lower.write(target, lanes, inst)
+            return
+        in_shared = builder.or_(in_shared, lanes)
     if space in ("const", "param"):
         lower.write(target, _in_read_only(lower, address, space), inst)
         return
@@ -97,6 +109,12 @@ def isspacep(lower: WarpLowering, inst: Instruction) -> None:
     if space not in answers:
         raise NotLowered(inst.text)
     lower.write(target, answers[space], inst)
+
+
+def _in_cluster(lower: WarpLowering, address: ir.Value) -> ir.Value:
+    """Whether addresses are in the shared memory of a block of the cluster."""
+    ranks = translate(lower, address, "lanes_in_cluster")
+    return lower.builder.icmp_unsigned("!=", ranks, ir.Constant(integers(64), [0] * LANES))
 
 
 def _in_read_only(lower: WarpLowering, address: ir.Value, space: str) -> ir.Value:

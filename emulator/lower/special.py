@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from emulator.lower import clusters
 from emulator.lower.registry import NotLowered
 from emulator.lower.time import clock
 from emulator.lower.types import integers
@@ -65,6 +66,9 @@ def special_register(lower: WarpLowering, name: str) -> ir.Value:
         "%globaltimer_hi",
     ):
         return clock(lower, name)
+    of_cluster = clusters.special_register(lower, name)
+    if of_cluster is not None:
+        return of_cluster
     raise NotLowered(f"special register {name}")
 
 

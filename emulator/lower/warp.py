@@ -101,6 +101,9 @@ class WarpLowering:
         self.fault_block: ir.Block | None = None
         self.site_index = 0
         self.rooms: dict[str, ir.Value] = {}
+        # whether generic addresses may be of another block's shared memory
+        self.reaches_peers = any(i.opcode == "mapa" or i.has("shared::cluster")
+                                 for b in graph.blocks for i in b.body)  # fmt: skip
 
     # --- places -------------------------------------------------------------------------------
 

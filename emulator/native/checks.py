@@ -48,6 +48,7 @@ from emulator.native.layout import (
     Warp,
     at,
     field,
+    i1,
     i32,
     i64,
     load,
@@ -64,6 +65,8 @@ WATCHERS = {
     "coalesce_count_access": COUNTERS | CACHES,
     "coalesce_check_access": RACES | UNINITIALISED,
 }
+CLUSTER_SHARED = "coalesce_is_cluster_shared"
+cluster_shared_type = routine_type("int64", "int64", "int64", "int64")
 observe_type = routine_type("void", *["int64"] * 7)
 
 
@@ -176,11 +179,25 @@ def _is_foreign(
     low: ir.Value,
     kind: ir.Value,
 ) -> ir.Value:
-    """Whether an address is in the shared memory of another block, or another thread's local."""
+    """Whether an address is in the shared memory of a block of another cluster, or another
+    thread's local.
+    """
     state = builder.inttoptr(load(builder, field(builder, warp, Warp, "block"), i64), pointer)
     shared = load(builder, field(builder, state, BlockState, "shared"), i64)
     in_shared = builder.icmp_unsigned("==", kind, ir.Constant(i64, SHARED))
     not_ours = builder.and_(in_shared, builder.icmp_unsigned("!=", low, shared))
+    cluster = load(builder, field(builder, state, BlockState, "cluster"), i64)
+    in_cluster = builder.icmp_unsigned("!=", cluster, ir.Constant(i64, 0))
+    with builder.goto_entry_block():
+        asks = builder.alloca(i1)
+    builder.store(not_ours, asks)
+    with builder.if_then(builder.and_(not_ours, in_cluster)):
+        known = builder.module.globals.get(CLUSTER_SHARED)
+        routine = known or ir.Function(builder.module, cluster_shared_type, CLUSTER_SHARED)
+        places = [builder.ptrtoint(p, i64) for p in (context, state)]
+        peers = builder.call(routine, [*places, address])
+        builder.store(builder.icmp_unsigned("==", peers, ir.Constant(i64, 0)), asks)
+    not_ours = load(builder, asks, i1)
     lane_bytes = load(builder, field(builder, context, Context, "local_bytes"), i64)
     local = load(builder, field(builder, warp, Warp, "local"), i64)
     own = builder.add(local, builder.mul(builder.zext(lane, i64), lane_bytes))

@@ -38,6 +38,8 @@ FILES: tuple[str, ...] = (
     "watch.sectors",
     "watch.cachestate",
     "watch.caches",
+    "units.window",
+    "units.cluster",
     "units.meeting",
     "units.barrier",
     "units.queue",

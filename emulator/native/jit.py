@@ -24,6 +24,7 @@ from emulator.native.checks import (
     check_window_name,
     define_check_routines,
 )
+from emulator.native.clusters import ENTRIES as CLUSTER_ENTRIES
 from emulator.native.compiled import compiled_routine, entries
 from emulator.native.deferred import SLOTS, deferred_names, define_deferred_routines
 from emulator.native.moves import MOVES, WINDOW_LOAD, define_move_routines, has_permute, move_name
@@ -125,6 +126,7 @@ def routine_names() -> list[str]:
         *product_names(),
         *row_names(),
         *SCHEDULER_ENTRIES,
+        *CLUSTER_ENTRIES,
     ]
 
 

@@ -14,6 +14,8 @@ from llvmlite import ir
 LANES = 32
 MAX_BARRIERS = 16
 MAX_WARPS = 32  # in a block
+MAX_CLUSTER = 16  # blocks
+CLUSTER_BARRIER = MAX_BARRIERS  # the number of the barrier of a whole cluster
 
 # What a warp's compiled kernel, and the scheduler above it, return.
 # YIELD: in a loop that may wait for other threads. PAUSE: in a long one that does not.
@@ -29,10 +31,14 @@ EXITED = 0x7FFFFFFF
 OUT_OF_BOUNDS, MISALIGNED, UNSUPPORTED, TRAP, READ_ONLY = range(1, 6)
 MBARRIER_MISUSE, COPY_MISUSE = 20, 21
 DIVERGENT = 16  # an instruction of the whole warp, reached by a part of it
+CLUSTER_MISUSE = 30
 STACK_OVERFLOW, NO_FUNCTION, OTHER_FUNCTION, NO_TARGET = range(24, 28)
 
 # What was wrong about an mbarrier (emulator.misuse says it in words).
 NOT_LIVE, NOT_SHARED, COUNT_RANGE, TOO_MANY, COMPLETES, TX_RANGE, BAD_STATE, IN_USE = range(1, 9)
+
+# What was wrong at a cluster's barrier.
+ARRIVED_TWICE, NOT_ARRIVED = 1, 2
 
 # What watches a launch, as bits of ``Context.observe``.
 COUNTERS, CACHES, RACES, UNINITIALISED = (1 << bit for bit in range(4))
@@ -109,6 +115,11 @@ class Context(ctypes.Structure):
         ("complaints", u64),  # emulator.watch.sync.Complaints; 0: synccheck is off
         # caches
         ("caches", u64),  # emulator.watch.caches.CacheState
+        # clusters
+        ("cluster", u32 * 3),  # blocks in a cluster
+        ("cluster_size", u32),
+        ("explicit_cluster", u32),  # 1: the launch has clusters
+        ("padding", u32),
     ]
 
 
@@ -176,6 +187,22 @@ class BlockState(ctypes.Structure):
         # checkers
         ("shadow", u64),  # emulator.watch.shadow.Shadow; 0: none
         ("turns", u32 * MAX_WARPS),  # the warps in the order in which they get their turns
+        # clusters
+        ("cluster", u64),  # Cluster; 0: the launch has none
+        ("rank", u32),
+        ("gone", u32),  # 1: all its threads have exited
+        ("cluster_ctaid", u32 * 3),
+        ("clusterid", u32 * 3),
+    ]
+
+
+class Cluster(ctypes.Structure):
+    """One resident cluster of blocks."""
+
+    _fields_ = [
+        ("size", u32),
+        ("arrivals", u32),  # lanes that came to the cluster's barrier since it was last complete
+        ("blocks", u64 * MAX_CLUSTER),  # BlockState, by rank
     ]
 
 
@@ -212,6 +239,9 @@ class Warp(ctypes.Structure):
         ("l1_fills", u64),  # lines
         ("l2_fills", u64),
         ("wave", u64),  # of blocks that run at the same time: the block's
+        # clusters
+        ("cluster_arrived", u32),  # lanes that came to the cluster's barrier in its phase
+        ("cluster_owing", u32),  # lanes that arrived and have not waited since
     ]
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from emulator.native.clusters import define_cluster_scheduler
 from emulator.native.compiled import routine_type
 from emulator.native.lanes import bits_of, count_lanes, first_lane, intrinsic, loop, splat
 from emulator.native.layout import (
@@ -57,6 +58,7 @@ def define_scheduler(module: ir.Module) -> None:
     start = _define_start_block(module)
     release = _define_release_barriers(module)
     step = _define_step_block(module, release)
+    define_cluster_scheduler(module, start, step)
     _define_run_blocks(module, start, step)
 
 
@@ -129,6 +131,8 @@ def _define_start_block(module: ir.Module) -> ir.Function:
         warp = _warp(builder, context, block, number)
         builder.store(zero, field(builder, warp, Warp, "avoid"))
         builder.store(ir.Constant(i32, YIELD), field(builder, warp, Warp, "status"))
+        for name in ("cluster_arrived", "cluster_owing"):
+            builder.store(zero, field(builder, warp, Warp, name))
         base = builder.mul(number, ir.Constant(i32, LANES))
         thread = builder.add(splat(builder, base), ir.Constant(lanes32, list(range(LANES))))
         alive = builder.icmp_unsigned("<", thread, splat(builder, threads))

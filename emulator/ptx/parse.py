@@ -342,6 +342,14 @@ class _Reader:
             function.max_threads = total
             if word.text == ".reqntid":
                 function.required_block = tuple(values)
+        elif word.text == ".reqnctapercluster" and values:
+            function.required_cluster = (*values, 1, 1)[:3]
+        elif word.text == ".maxclusterrank" and values:
+            function.max_cluster_rank = values[0]
+        elif word.text == ".explicitcluster":
+            function.explicit_cluster = True
+        elif word.text == ".blocksareclusters":
+            function.counts_clusters = True
 
     def parameters(self) -> tuple[Variable, ...]:
         self.expect("(")

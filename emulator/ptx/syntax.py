@@ -140,6 +140,10 @@ class Function:
     tables: dict[str, tuple[str, ...]] = field(default_factory=dict)  # .branchtargets: labels
     max_threads: int | None = None  # .maxntid or .reqntid
     required_block: tuple[int, ...] | None = None
+    required_cluster: tuple[int, ...] | None = None  # .reqnctapercluster
+    explicit_cluster: bool = False  # .explicitcluster
+    max_cluster_rank: int | None = None
+    counts_clusters: bool = False  # .blocksareclusters: a launch's grid is one of clusters
     has_body: bool = True
 
 
