@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import struct
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -149,6 +148,14 @@ class CudaDevice:
             self._flush = self.xp.empty(2 * max(self.l2_bytes, 32 << 20), dtype=np.uint8)
         self._flush.fill(0)
 
+    def stay_busy(self) -> None:
+        """Some 150 us of work, so that the CPU has queued what follows before the GPU gets to it.
+
+        Otherwise a library that takes long to launch a short kernel would be timed for that.
+        """
+        for _ in range(4):
+            self._flush.fill(0)
+
     def time_work(self, work: Any, *, repeat: int, warmup: int, fresh: Any = None) -> list[float]:
         """Microseconds of ``repeat`` runs of ``work(i)``, each with a flushed L2.
 
@@ -159,7 +166,8 @@ class CudaDevice:
         for number in range(warmup + repeat):
             if fresh is not None:
                 fresh(number)
-            self.flush_l2()  # also keeps the GPU busy while the CPU queues what follows
+            self.flush_l2()
+            self.stay_busy()
             start, end = event(), event()
             start.record()
             work(number)
@@ -249,17 +257,18 @@ class PreparedLaunch:
         self._loaded = loaded
         self._shape = (*grid, *block, shared_bytes)
         self._keep = keep  # the arrays whose addresses are in the block
+        # A pointer to each value, not the block as it stands: the machine's own offsets may differ
+        # from PTX's, as they do for tensor maps, which are aligned to 64 bytes.
         self._params = np.frombuffer(bytearray(params) or bytearray(8), dtype=np.uint8)
-        self._size = np.array([len(params)], dtype=np.uint64)
-        # CU_LAUNCH_PARAM_BUFFER_POINTER, the block, CU_LAUNCH_PARAM_BUFFER_SIZE, its size, END
-        words = (1, self._params.ctypes.data, 2, self._size.ctypes.data, 0)
-        self._extra = np.frombuffer(bytearray(struct.pack("<5Q", *words)), dtype=np.uint64)
+        start = self._params.ctypes.data
+        offsets = [start + parameter.offset for parameter in function.code.parameters]
+        self._pointers = np.array(offsets or [0], dtype=np.uint64)
 
     def start(self, stream: int) -> None:
         """Launch on ``stream``."""
         from cuda.bindings import driver as cu
 
-        driver(cu.cuLaunchKernel(self._loaded, *self._shape, stream, 0, self._extra.ctypes.data))
+        driver(cu.cuLaunchKernel(self._loaded, *self._shape, stream, self._pointers.ctypes.data, 0))
 
 
 @functools.cache

@@ -61,7 +61,16 @@ class Program:
         return kernel_resources(next(iter(self.cubins.values()), b""))
 
     def cubin(self, arch: str) -> bytes:
-        """Machine code for ``arch`` ("sm_90"), compiling it if it is not there."""
+        """Machine code for ``arch`` ("sm_90"), compiling it if it is not there.
+
+        Code for one chip alone ("sm_90a") is for that chip; another raises :class:`CompileError`.
+        """
+        if f"{arch}a" in self.cubins:
+            return self.cubins[f"{arch}a"]
+        if arch not in self.cubins and (alone := [one for one in self.cubins if one[-1] == "a"]):
+            raise CompileError(
+                f"{self.name} uses instructions that only {alone[0]} has; this GPU is {arch}"
+            )
         if arch not in self.cubins:
             if self.recipe is None:
                 have = ", ".join(self.cubins) or "none"
@@ -135,24 +144,25 @@ def cuda_program(
     options: Sequence[str] = (),
     name: str | None = None,
     arch: str = DEFAULT_ARCH,
+    folder: Path | None = None,
 ) -> Program:
     """Compile CUDA C++ with NVRTC. No GPU is needed.
 
     ``source_or_path`` is a file (a ``Path``, or text ending in ``.cu`` without a line break) or the
     source itself. ``options`` are NVRTC's (``"-DTILE=32"``). ``name`` is what messages call a
     source that is not a file. ``arch`` is what the PTX is for; machine code for another chip is
-    compiled when it is needed.
+    compiled when it is needed. ``folder`` is where ``#include "..."`` looks first: by default that
+    of the file.
 
     Raises :class:`CompileError`, whose message is the compiler's, with the source's own lines.
     """
-    folder = None
     if _is_path(source_or_path):
         path = Path(source_or_path)
         try:
             source = path.read_text()
         except OSError as error:
             raise CompileError(f"cannot read {path}: {error.strerror}") from error
-        folder, name = path.resolve().parent, name or path.name
+        folder, name = folder or path.resolve().parent, name or path.name
     else:
         source = str(source_or_path)
     file = name or IN_MEMORY
