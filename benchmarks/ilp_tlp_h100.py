@@ -36,6 +36,7 @@ from kernels.ilp_tlp import (
     latency_shared,
     launch_of,
     place,
+    polynomial_constants,
     polynomial_elements,
     polynomial_horner,
     stamps,
@@ -45,6 +46,7 @@ from kernels.ilp_tlp.dram import LOADS, TALK_FLOATS, WIDTHS
 from kernels.ilp_tlp.ffma import CHAINS, OPERAND_CHAINS, USES, WEIGHTS, ffmas
 from kernels.ilp_tlp.latency import SHARED_LINKS, STEPS
 from kernels.ilp_tlp.rates import Stamped
+from kernels.launches import Step
 from kernels.runtime import open_device
 
 MODULE = "benchmarks.ilp_tlp_h100"
@@ -251,33 +253,34 @@ def polynomials(device: Any, rng: np.random.Generator) -> Iterator[Record]:
     """The polynomial's share of the FP32 issue limit, for points and warps in several shapes."""
     sms, lanes = device.arch.sm_count, device.arch.fp32_lanes_per_sm
     coefficients = device.asarray(gentle(rng))
-    for elements, threads, a_sm in SHAPES:
-        n = sms * a_sm * threads * elements
-        ideal = DEGREE * n / (sms * lanes * device.arch.clock_hz)  # seconds a round
-        rounds = max(int(POLYNOMIAL_S / ideal), 1)
-        x = device.asarray(rng.random(n, dtype=np.float32))
-        yield {
-            "kernel": "polynomial_elements", "elements": elements, "threads": threads,
-            "blocks_an_sm": a_sm, "n": n, "rounds": rounds,
-            **tried(timed_polynomial, device, x, coefficients, rounds, elements, threads),
-        }  # fmt: skip
+    for step in (polynomial_elements, polynomial_constants):
+        for elements, threads, a_sm in SHAPES:
+            n = sms * a_sm * threads * elements
+            ideal = DEGREE * n / (sms * lanes * device.arch.clock_hz)  # seconds a round
+            rounds = max(int(POLYNOMIAL_S / ideal), 1)
+            x = device.asarray(rng.random(n, dtype=np.float32))
+            yield {
+                "kernel": step.__name__, "elements": elements, "threads": threads,
+                "blocks_an_sm": a_sm, "n": n, "rounds": rounds,
+                **tried(timed_polynomial, device, step, x, coefficients, rounds, elements, threads),
+            }  # fmt: skip
 
 
 def timed_polynomial(
-    device: Any, x: Any, coefficients: Any, rounds: int, elements: int, threads: int
+    device: Any, step: Step, x: Any, coefficients: Any, rounds: int, elements: int, threads: int
 ) -> Record:
     """Two figures: by events without stamps, and by the stamps of all warps."""
     n, sms, lanes = x.size, device.arch.sm_count, device.arch.fp32_lanes_per_sm
     y, wanted = device.empty(n, np.float32), device.empty(n, np.float32)
     shape: dict[str, Any] = {"elements": elements, "threads": threads}
-    one = launch_of(device, polynomial_elements, x, coefficients, y, rounds, **shape)
+    one = launch_of(device, step, x, coefficients, y, rounds, **shape)
     timing = device.time(one.kernel, one.grid, one.block, one.args, repeat=7, warmup=2)
     polynomial_horner(device, x, coefficients, wanted, rounds)
     wrong = int((y != wanted).sum())
     marks = device.asarray(stamps(one.blocks, threads // 32))
     found = []
     for _ in range(6):
-        polynomial_elements(device, x, coefficients, y, rounds, stamps=marks, **shape)
+        step(device, x, coefficients, y, rounds, stamps=marks, **shape)
         found.append(Stamped.of(device.to_host(marks), threads // 32))
     ffma_clocks = DEGREE * rounds * n / (sms * lanes)  # that the issue limit takes
     share = statistics.median(ffma_clocks / (s.ns * 1e-9 * s.clock_hz) for s in found[1:])

@@ -118,13 +118,16 @@ class IlpTlp:
             if row["blocks"] == blocks and "flops_a_clock" in row
         }
 
-    @property
-    def best_polynomial(self) -> Mapping[str, Any]:
-        """The shape with the largest share of the issue limit. Raises :class:`NotRecorded`."""
-        rows = [row for row in self.polynomial if "of_issue_limit" in row]
-        if not rows:
+    def polynomial_shares(self) -> dict[tuple[str, int], float]:
+        """(kernel, points a thread) -> share of the issue limit, of its best number of threads."""
+        found: dict[tuple[str, int], float] = {}
+        for row in self.polynomial:
+            if "of_issue_limit" in row:
+                key = row["kernel"], row["elements"]
+                found[key] = max(found.get(key, 0.0), float(row["of_issue_limit"]))
+        if not found:
             raise NotRecorded(f"no polynomial by {self.origin.command} of {self.origin.date}")
-        return max(rows, key=lambda row: float(row["of_issue_limit"]))
+        return found
 
 
 @dataclass(frozen=True)

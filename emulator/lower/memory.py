@@ -80,8 +80,10 @@ def ld(lower: WarpLowering, inst: Instruction) -> None:
     space = space_of(inst)
     items = components(target, inst)
     if space == "param" and _is_own_parameter(lower, address):
-        _load_parameter(lower, inst, items, address)
-        return
+        if isinstance(address.base, Symbol):
+            _load_parameter(lower, inst, items, address)
+            return
+        space = "const"  # an address that the kernel took: parameters lie in constant memory
     if space == "param":
         _load_call_parameter(lower, inst, items, address)
         return
@@ -333,8 +335,7 @@ def _load_parameter(
     """A kernel parameter: the same for every thread."""
     builder = lower.builder
     base = address.base
-    if not isinstance(base, Symbol):
-        raise NotLowered("a kernel parameter through a register")
+    assert isinstance(base, Symbol)
     formal = lower.entry_parameter(base.name)
     assert formal is not None
     kind = inst.type

@@ -84,8 +84,8 @@ class SgemmTile:
         return all(rows_aligned(device, array) for array in arrays)
 
 
-# The fastest of benchmarks.gemm_search on an H100 at 1024^3 and above, where four small blocks an SM
-# hide one another's prologue and epilogue.
+# The fastest of benchmarks.gemm_search on an H100 at 1024^3 and above: four small blocks an SM hide
+# one another's prologue and epilogue.
 BEST = SgemmTile(64, 128, 16, 32, 64, 8, 8, 3, blocks_per_sm=4)
 # For smaller products a smaller shape, so that there are enough tiles to fill the chip.
 SHAPES = (BEST, SgemmTile(64, 64, 16, 64, 32, 8, 8, 4, blocks_per_sm=4))

@@ -10,7 +10,8 @@ file               kernels                                           what change
 ``dram.cu``        copy_in_flight                                    loads in flight, and warps
 ``ffma.cu``        ffma_chains                                       chains a thread, and warps
 ``ffma.cu``        ffma_registers, ffma_shared                       where operands come from
-``polynomial.cu``  polynomial_horner, _estrin, _elements             independent FFMAs a thread
+``polynomial.cu``  polynomial_horner, _estrin, _elements,            independent FFMAs a thread,
+                   polynomial_constants                              where coefficients are read
 ``latency.cu``     latency_ffma, latency_global, latency_shared      what one thread waits for
 ================== ================================================= =============================
 
@@ -40,6 +41,7 @@ from kernels.ilp_tlp.littles_law import (
 )
 from kernels.ilp_tlp.polynomial import (
     DEGREE,
+    polynomial_constants,
     polynomial_elements,
     polynomial_elements_kernel,
     polynomial_estrin,
@@ -76,6 +78,7 @@ __all__ = [
     "launch_of",
     "of_memory",
     "place",
+    "polynomial_constants",
     "polynomial_elements",
     "polynomial_elements_kernel",
     "polynomial_estrin",

@@ -27,6 +27,7 @@ from kernels.ilp_tlp.latency import (
 )
 from kernels.ilp_tlp.polynomial import (
     DEGREE,
+    polynomial_constants,
     polynomial_elements,
     polynomial_estrin,
     polynomial_horner,
@@ -213,5 +214,6 @@ ENTRIES: tuple[Entry, ...] = (
     _polynomial(polynomial_horner),
     _polynomial(polynomial_estrin),
     _polynomial(polynomial_elements),
+    _polynomial(polynomial_constants),
 )
 BY_NAME = {entry.name: entry for entry in ENTRIES}

@@ -60,16 +60,23 @@ __device__ Stamp now() {
   return stamp;
 }
 
+struct Coefficients {
+  float of[DEGREE + 1];
+};
+
 // Step 3. Horner over ELEMENTS x a thread: no instruction more for each x, and ELEMENTS chains. A
-// coefficient, once read from its register, serves all of them. Its instances have launch bounds:
-// without, the compiler aims at 32 registers and makes fewer chains of them.
+// coefficient, once read from its register, may serve the next chain, too. Its instances have launch
+// bounds: without, the compiler aims at 32 registers and makes fewer chains of them.
+//
+// Step 4. The same with coefficients that are a parameter of the kernel, by value. All threads have
+// the same ones, and the compiler puts them into uniform registers. The others, which give an FFMA
+// two operands a clock, then have only two to give; step 3 asks them for three, unless the FFMA just
+// before asked for the same.
 template <int ELEMENTS, bool STAMPED>
-__device__ void polynomial_of_several(const float* x, const float* coefficients, float* y, int n,
+__device__ void polynomial_of_several(const float* x, const Coefficients& c, float* y, int n,
                                       int rounds, Stamp* stamps) {
   int first = blockIdx.x * blockDim.x * ELEMENTS + threadIdx.x;
-  float c[DEGREE + 1], at[ELEMENTS];
-#pragma unroll
-  for (int j = 0; j <= DEGREE; ++j) c[j] = coefficients[j];
+  float at[ELEMENTS];
 #pragma unroll
   for (int k = 0; k < ELEMENTS; ++k) {
     int i = first + k * blockDim.x;
@@ -84,11 +91,11 @@ __device__ void polynomial_of_several(const float* x, const float* coefficients,
   for (int round = 0; round < rounds; ++round) {
     float p[ELEMENTS];
 #pragma unroll
-    for (int k = 0; k < ELEMENTS; ++k) p[k] = c[DEGREE];
+    for (int k = 0; k < ELEMENTS; ++k) p[k] = c.of[DEGREE];
 #pragma unroll
     for (int j = DEGREE - 1; j >= 0; --j)
 #pragma unroll
-      for (int k = 0; k < ELEMENTS; ++k) p[k] = fmaf(p[k], at[k], c[j]);
+      for (int k = 0; k < ELEMENTS; ++k) p[k] = fmaf(p[k], at[k], c.of[j]);
 #pragma unroll
     for (int k = 0; k < ELEMENTS; ++k) at[k] = p[k];
   }
@@ -105,4 +112,11 @@ __device__ void polynomial_of_several(const float* x, const float* coefficients,
     int i = first + k * blockDim.x;
     if (i < n) y[i] = at[k];
   }
+}
+
+__device__ Coefficients loaded(const float* coefficients) {
+  Coefficients c;
+#pragma unroll
+  for (int j = 0; j <= DEGREE; ++j) c.of[j] = coefficients[j];
+  return c;
 }

@@ -1,4 +1,4 @@
-"""A polynomial of degree 15: Horner, Estrin, several x a thread (``polynomial.cu``).
+"""A polynomial of degree 15: Horner, Estrin, several x a thread, coefficients by value.
 
 Source: the talk: a dependent FFMA waits 4 clocks, so a scheduler needs several independent ones,
 from other warps (TLP) or from the same one (ILP).
@@ -7,6 +7,8 @@ from other warps (TLP) or from the same one (ILP).
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
 
 from kernels.ilp_tlp.launches import (
     blocks_for,
@@ -61,29 +63,72 @@ def polynomial_elements(
     its rounds: the SM's clock and nanoseconds.
     """
     _check("polynomial_elements", x, coefficients, y, rounds)
-    kernel = polynomial_elements_kernel(elements, stamped=stamps is not None)
+    _launch_elements(device, False, x, coefficients, y, rounds, elements, threads, stamps)
+
+
+def polynomial_constants(
+    device: Device,
+    x: Any,
+    coefficients: Any,
+    y: Any,
+    rounds: int = 1,
+    *,
+    elements: int = BEST_ELEMENTS,
+    threads: int = THREADS,
+    stamps: Any = None,
+) -> None:
+    """:func:`polynomial_elements` with coefficients that are a parameter, by value.
+
+    They come from the host (those of an array on the device are copied there first), and the kernel
+    reads them where parameters are, instead of from registers.
+    """
+    _check("polynomial_constants", x, coefficients, y, rounds)
+    values = np.ascontiguousarray(device.to_host(coefficients), dtype=np.float32).tobytes()
+    _launch_elements(device, True, x, values, y, rounds, elements, threads, stamps)
+
+
+def _launch_elements(
+    device: Device,
+    constants: bool,
+    x: Any,
+    coefficients: Any,
+    y: Any,
+    rounds: int,
+    elements: int,
+    threads: int,
+    stamps: Any,
+) -> None:
+    kernel = polynomial_elements_kernel(elements, stamped=stamps is not None, constants=constants)
     blocks = blocks_for(y.size, threads * elements)
     args: tuple[Any, ...] = (x, coefficients, y, y.size, rounds)
     if stamps is not None:
-        check_stamps("polynomial_elements", stamps, blocks, threads)
+        check_stamps(kernel.name, stamps, blocks, threads)
         args = (*args, stamps)
     device.launch(kernel, blocks, threads, args)
 
 
-def polynomial_elements_kernel(elements: int, *, stamped: bool = False) -> KernelFunction:
-    """The kernel ``(x, coefficients, y, n, rounds)``, and ``stamps`` where it is ``stamped``."""
-    check_choice("polynomial_elements", "elements", elements, ELEMENTS)
-    name = f"polynomial_elements_{elements}" + "_stamped" * stamped
+def polynomial_elements_kernel(
+    elements: int, *, stamped: bool = False, constants: bool = False
+) -> KernelFunction:
+    """The kernel ``(x, coefficients, y, n, rounds)``, and ``stamps`` where it is ``stamped``.
+
+    Coefficients are an array, or 64 bytes by value with ``constants``.
+    """
+    family = "polynomial_constants" if constants else "polynomial_elements"
+    check_choice(family, "elements", elements, ELEMENTS)
+    name = f"{family}_{elements}" + "_stamped" * stamped
+    kind = "const __grid_constant__ Coefficients" if constants else "const float* __restrict__"
     last, given = (", long long* stamps", "reinterpret_cast<Stamp*>(stamps)")
     return instance(
         "polynomial",
         name,
         f'extern "C" __global__ void __launch_bounds__(1024, 1) {name}(\n'
-        "    const float* __restrict__ x, const float* __restrict__ coefficients,\n"
+        f"    const float* __restrict__ x, {kind} coefficients,\n"
         "    float* __restrict__ y, int n,\n"
         f"    int rounds{last if stamped else ''}) {{\n"
         f"  polynomial_of_several<{elements}, {str(stamped).lower()}>(\n"
-        f"      x, coefficients, y, n, rounds, {given if stamped else 'nullptr'});\n}}\n",
+        f"      x, {'coefficients' if constants else 'loaded(coefficients)'}, y, n, rounds,\n"
+        f"      {given if stamped else 'nullptr'});\n}}\n",
     )
 
 

@@ -272,3 +272,26 @@ def test_a_full_memory_says_how_full():
     memory = DeviceMemory(1 << 26)
     with pytest.raises(MemoryError, match=r"67,108,864"):
         memory.allocate(1 << 26)
+
+
+PARAMETERS = """
+struct Table { float of[16]; };
+
+extern "C" __global__ void look_up(const __grid_constant__ Table table, const int* at, float* out) {
+  out[threadIdx.x] = table.of[at[threadIdx.x]];
+}
+"""
+
+
+def test_a_parameter_is_read_where_a_register_says(card):
+    table = np.arange(16, dtype=np.float32) / 3
+    at = np.array([3, 0, 15, 7] * 8, dtype=np.int32)
+    out = np.zeros(32, dtype=np.float32)
+    card.run(PARAMETERS, "look_up", 1, 32, table.tobytes(), at, out)
+    assert (out == table[at]).all()
+
+
+def test_a_read_outside_the_parameters_is_found(card):
+    at = np.full(32, 100_000_000, dtype=np.int32)
+    with pytest.raises(DeviceFault, match="out-of-bounds read"):
+        card.run(PARAMETERS, "look_up", 1, 32, bytes(64), at, np.zeros(32, dtype=np.float32))

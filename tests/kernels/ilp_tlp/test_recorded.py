@@ -73,8 +73,10 @@ def h100(tmp_path):
         "ffma": [{"blocks": 1, "warps": 4, "chains": 4, "flops_a_clock": 250.0}],
         "operands": [],
         "polynomial": [
-            {"elements": 8, "of_issue_limit": 0.98}, {"elements": 1, "of_issue_limit": 0.9},
-            {"elements": 4, "of_issue_limit": 1.5, "failure": "3 differ"},
+            {"kernel": "a", "elements": 8, "of_issue_limit": 0.98},
+            {"kernel": "a", "elements": 1, "of_issue_limit": 0.8},
+            {"kernel": "a", "elements": 1, "of_issue_limit": 0.9},
+            {"kernel": "a", "elements": 4, "of_issue_limit": 1.5, "failure": "3 differ"},
         ],
         "latencies": [{"kernel": "FFMA", "clocks": 4.1}],
     }  # fmt: skip
@@ -88,7 +90,7 @@ def test_figures_come_by_warps_and_what_each_has_under_way(h100):
     assert h100.copies(4) == {}
     assert h100.chains() == {(4, 4): 250.0}
     assert h100.clocks["FFMA"] == 4.1
-    assert h100.best_polynomial["elements"] == 8
+    assert h100.polynomial_shares() == {("a", 8): 0.98, ("a", 1): 0.9}
     assert h100.origin.device == "NVIDIA H100"
 
 
