@@ -28,6 +28,8 @@ def end_copies(launch: Launch) -> None:
             warp.copies = 0
         heap.release(slot.state.mbarriers)
         slot.state.mbarriers = 0
+        heap.release(slot.state.post)
+        slot.state.post = 0
     if launch.context.copies_forced:
         warnings.warn(
             f"kernel {launch.kernel.name!r}: a warp had more cp.async instructions in flight than "

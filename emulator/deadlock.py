@@ -17,7 +17,14 @@ from emulator import cfg
 from emulator.cfg import Block
 from emulator.errors import DeviceFault
 from emulator.faults import thread_of
-from emulator.native.layout import AVOID_BIT, BARRIER_BIT, EXITED, MEETING_BIT, SHUFFLED
+from emulator.native.layout import (
+    AVOID_BIT,
+    BARRIER_BIT,
+    CLUSTER_BARRIER,
+    EXITED,
+    MEETING_BIT,
+    SHUFFLED,
+)
 from emulator.ptx import Instruction
 from emulator.report import Dim3, Finding
 from emulator.running import Launch, Slot, residents
@@ -169,7 +176,8 @@ def _place(launch: Launch, pc: int, what: int) -> Place:
         return Place("are", None)
     block = blocks[number]
     if pc & BARRIER_BIT:
-        return Place(f"wait at barrier {what}", barrier_before(blocks, number))
+        name = "the cluster's barrier" if what == CLUSTER_BARRIER else f"barrier {what}"
+        return Place(f"wait at {name}", barrier_before(blocks, number))
     if pc & MEETING_BIT:
         return Place(f"wait for the lanes of mask {what:#010x}", block.meets)
     loop = _loop_around(blocks, number)

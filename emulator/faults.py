@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from emulator import clusterfaults
 from emulator.callfaults import CALL_FAULTS, describe_call
+from emulator.clusterfaults import describe_access, describe_misuse
 from emulator.copying import describe_copy
 from emulator.errors import DeviceFault, UnsupportedInstruction
 from emulator.memory import DeviceMemory, distance
 from emulator.misuse import describe_mbarrier
 from emulator.module import SourceLine
 from emulator.native.layout import (
+    CLUSTER_MISUSE,
     COPY_MISUSE,
     DIVERGENT,
     MBARRIER_MISUSE,
@@ -47,10 +50,13 @@ def raise_fault(launch: Launch) -> NoReturn:
         )
     kind, what = _describe(launch, inst)
     misused = context.fault_kind == MBARRIER_MISUSE
+    unsynchronised = misused or (
+        context.fault_kind == CLUSTER_MISUSE and context.fault_store in clusterfaults.SYNC
+    )
     raise fault_at(
         launch, inst, context.fault_warp, context.fault_lane, kind, what,
         address=context.fault_address, nbytes=8 if misused else context.fault_bytes,
-        check="synccheck" if misused else "memcheck",
+        check="synccheck" if unsynchronised else "memcheck",
     )  # fmt: skip
 
 
@@ -118,6 +124,13 @@ def _describe(launch: Launch, inst: Instruction) -> tuple[str, str]:
         return describe_copy(launch)
     if context.fault_kind == MBARRIER_MISUSE:
         return describe_mbarrier(launch, _find_warp(launch, context.fault_warp)[0])
+    if context.fault_kind == CLUSTER_MISUSE:
+        return describe_misuse(launch, _find_warp(launch, context.fault_warp)[0])
+    if context.fault_kind == OUT_OF_BOUNDS:
+        slot, _ = _find_warp(launch, context.fault_warp)
+        in_cluster = describe_access(launch, slot, access)
+        if in_cluster is not None:
+            return in_cluster
     space = _window(inst)
     if inst.opcode == "cp":  # which names both spaces
         space = "shared" if context.fault_store else ""
@@ -159,6 +172,8 @@ def _window(inst: Instruction) -> str:
     if inst.opcode in ("ldmatrix", "stmatrix"):
         return "shared"  # whatever it names
     for modifier in inst.modifiers:
+        if modifier == "shared::cluster":
+            return ""  # generic by now
         if modifier.split("::")[0] in ("shared", "local"):
             return modifier.split("::")[0]
     return ""

@@ -10,11 +10,12 @@ from emulator.native.layout import (
     COUNT_RANGE,
     IN_USE,
     NOT_LIVE,
+    NOT_OURS,
     NOT_SHARED,
     TOO_MANY,
     TX_RANGE,
 )
-from emulator.running import Launch, Slot
+from emulator.running import Launch, Slot, peers_of
 
 MOST = (1 << 20) - 1
 KINDS = {
@@ -26,6 +27,7 @@ KINDS = {
     TX_RANGE: "mbarrier tx-count out of range",
     BAD_STATE: "wait for an invalid mbarrier state",
     IN_USE: "mbarrier initialised while in use",
+    NOT_OURS: "wait for the mbarrier of another block",
 }
 
 
@@ -33,14 +35,19 @@ def describe_mbarrier(launch: Launch, slot: Slot) -> tuple[str, str]:
     """What kind of misuse the fault is, and what happened."""
     context = launch.context
     what, count, address = context.fault_bytes, context.fault_store, context.fault_address
-    where = f"the mbarrier at shared offset {address - slot.state.shared}"
+    owner, where = _whose(launch, slot, address)
     if what == NOT_LIVE:
         return KINDS[what], (
-            f"{where} was not initialised in this block, or was invalidated or overwritten since; "
+            f"{where} was not initialised in {owner}, or was invalidated or overwritten since; "
             "one thread must run mbarrier.init, and the others wait for it at a __syncthreads()"
         )
     if what == NOT_SHARED:
         return KINDS[what], f"address {address:#x} is not in the block's shared memory"
+    if what == NOT_OURS:
+        return KINDS[what], (
+            f"a test of {where}: threads wait for mbarriers of their own block only; let the other "
+            "block arrive at one of this block's"
+        )
     if what == COUNT_RANGE:
         return KINDS[what], f"a count of {count} for {where}; it must be 1 to {MOST:,}"
     if what == TX_RANGE:
@@ -61,3 +68,15 @@ def describe_mbarrier(launch: Launch, slot: Slot) -> tuple[str, str]:
         )
     kept = "must leave at least one of them" if what == COMPLETES else "no more may come"
     return KINDS[what], f"{count} arrivals at {where}, but {counts}: {kept}"
+
+
+def _whose(launch: Launch, slot: Slot, address: int) -> tuple[str, str]:
+    """The block that an mbarrier is of, and the mbarrier, in words."""
+    offset = address - slot.state.shared
+    if slot.cluster is not None and not 0 <= offset < launch.context.shared_bytes:
+        for peer in peers_of(launch, slot):
+            away = address - peer.state.shared
+            if 0 <= away < launch.context.shared_bytes:
+                owner = f"block {tuple(peer.state.ctaid)}"
+                return owner, f"the mbarrier at shared offset {away} of {owner}"
+    return "this block", f"the mbarrier at shared offset {offset}"

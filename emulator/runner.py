@@ -93,7 +93,7 @@ class Runner:
         machine = jit.machine()
         entries = CLUSTER_ENTRIES if launch.clustered else jit.SCHEDULER_ENTRIES
         if launch.clustered:
-            jit.require("units.cluster", "units.window")
+            jit.require("units.cluster", "units.window", "units.postbox")
         self.run_blocks = jit.RunBlocks(machine.routines[entries[0]])
         self.step_block = jit.StepBlock(machine.routines[entries[1]])
 

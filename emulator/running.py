@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from emulator.checks import Watch
 
 
-@dataclass
+@dataclass(eq=False)
 class Slot:
     """The state of one resident block."""
 
@@ -71,6 +71,12 @@ class Slot:
 def residents(slots: Iterable[Slot]) -> list[Slot]:
     """The blocks themselves, where slots stand for whole clusters."""
     return [block for slot in slots for block in (slot.peers or [slot])]
+
+
+def peers_of(launch: Launch, slot: Slot) -> list[Slot]:
+    """The blocks of a block's cluster, by rank."""
+    leader = next((s for s in launch.slots if slot in s.peers), slot)
+    return leader.peers or [slot]
 
 
 @dataclass

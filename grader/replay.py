@@ -62,18 +62,19 @@ def replay(
     until = time.monotonic() + seconds
     reports = []
     most_shared = most_threads = 0
-    for function, grid, block, args, shared in loaded.calls():
-        most_shared = max(most_shared, function.static_shared_bytes + shared)
-        most_threads = max(most_threads, math.prod(grid) * math.prod(block))
+    for call in loaded.calls():
+        function = call.function
+        most_shared = max(most_shared, function.static_shared_bytes + call.shared_bytes)
+        most_threads = max(most_threads, math.prod(call.grid) * math.prod(call.block))
         if isinstance(device, EmulatedDevice):
             left = until - time.monotonic()
             if left <= 0:
                 raise LaunchTimeout(f"the launches before {function.name} took {seconds:g} s")
             device.timeout_s = max(round(left, 1), 0.1)
         if counters:
-            reports.append(device.profile(function, grid, block, args, shared))
+            reports.append(call.by(device.profile))
         else:
-            device.launch(function, grid, block, args, shared)
+            call.by(device.launch)
     device.synchronize()
     return Replayed(
         loaded.outputs(), loaded.inputs_now(), tuple(reports), most_shared, most_threads
@@ -99,7 +100,7 @@ def race(
     values = [[fresh_inputs(i, s) for s in range(sets)] for i in range(len(plans))]
     for i, plan in enumerate(plans):
         loaded = plan.load(device, values[i][0])
-        ready = [device.prepare(f, g, b, args, shared) for f, g, b, args, shared in loaded.calls()]
+        ready = [call.by(device.prepare) for call in loaded.calls()]
         prepared.append((loaded, ready))
     samples: list[list[float]] = [[] for _ in plans]
     stream = device.stream

@@ -30,6 +30,13 @@ class Launch:
     block: Any
     args: tuple[Any, ...]
     shared_bytes: int = 0
+    cluster: Any = None
+    cooperative: bool = False
+
+    @property
+    def together(self) -> dict[str, Any]:
+        """The launch's options."""
+        return {"cluster": self.cluster, "cooperative": self.cooperative}
 
     @property
     def blocks(self) -> int:
@@ -49,8 +56,10 @@ class _Noting:
         self._device = device
         self.launches: list[Launch] = []
 
-    def launch(self, kernel: Any, grid: Any, block: Any, args: Any, shared_bytes: int = 0) -> None:
-        self.launches.append(Launch(kernel, grid, block, tuple(args), shared_bytes))
+    def launch(
+        self, kernel: Any, grid: Any, block: Any, args: Any, shared_bytes: int = 0, **together: Any
+    ) -> None:
+        self.launches.append(Launch(kernel, grid, block, tuple(args), shared_bytes, **together))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._device, name)
@@ -69,7 +78,9 @@ def launch_of(device: Device, step: Step, *arguments: Any, **options: Any) -> La
 def profile(device: Device, step: Step, *arguments: Any, **options: Any) -> Report:
     """Run ``step(device, *arguments)`` once and say what it cost."""
     one = launch_of(device, step, *arguments, **options)
-    return device.profile(one.kernel, one.grid, one.block, one.args, one.shared_bytes)
+    return device.profile(
+        one.kernel, one.grid, one.block, one.args, one.shared_bytes, **one.together
+    )
 
 
 def time(
@@ -83,8 +94,9 @@ def time(
     """How long the launch of ``step(device, *arguments)`` takes: measured, or modelled."""
     one = launch_of(device, step, *arguments, **options)
     return device.time(
-        one.kernel, one.grid, one.block, one.args, one.shared_bytes, repeat=repeat, warmup=warmup
-    )
+        one.kernel, one.grid, one.block, one.args, one.shared_bytes, repeat=repeat, warmup=warmup,
+        **one.together,
+    )  # fmt: skip
 
 
 def blocks_for(n: int, per_block: int) -> int:

@@ -138,6 +138,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "--cores", type=_natural, metavar="N", help="of this machine's, to share the blocks (all)"
     )
     launch.add_argument(
+        "--cluster", type=_shape, metavar="X,Y,Z",
+        help="blocks of a thread block cluster (as the kernel was compiled)",
+    )  # fmt: skip
+    launch.add_argument(
         "--cooperative", action="store_true", help="all blocks at once: for grid-wide barriers"
     )
     launch.add_argument(

@@ -49,6 +49,7 @@ class Session:
     shuffle: int | None
     cores: int | None
     cooperative: bool
+    cluster: Dim3 | None
     report: Report | None = None
     seconds: float = 0.0
     faults: list[Finding] = field(default_factory=list)  # of a launch that one ended: the last
@@ -93,7 +94,7 @@ class Session:
                     machine_code=machine_code(cubin, self.kernel.name) if counters else None,
                     checks=tuple(checks),
                     async_copies=self.async_copies, seed=self.shuffle, cores=self.cores,
-                    cooperative=self.cooperative,
+                    cooperative=self.cooperative, cluster=self.cluster,
                 )  # fmt: skip
         except DeviceFault as fault:
             self.faults = [self._readable(f) for f in (*fault.before, fault.finding)]
@@ -127,7 +128,7 @@ def prepare(options: argparse.Namespace, command: str) -> Session:
     return Session(
         options.file, loaded, kernel, parameters, grid, block, options.shared, arch, registers,
         memory, params, arrays, options.timeout, options.async_copies, options.shuffle,
-        options.cores, options.cooperative,
+        options.cores, options.cooperative, options.cluster,
     )  # fmt: skip
 
 

@@ -61,6 +61,11 @@ class Atomic:
 @instruction("atom", "red")
 def atom(lower: WarpLowering, inst: Instruction) -> None:
     """``atom{.sem}{.scope}{.space}.op.type d, [a], b{, c}``; ``red`` returns nothing."""
+    if inst.opcode == "red" and inst.has("async"):
+        from emulator.lower.remote import reduce_async
+
+        reduce_async(lower, inst)
+        return
     is_red = inst.opcode == "red"
     address, *sources = inst.operands if is_red else inst.operands[1:]
     op = next((m for m in inst.modifiers if m in OPERATIONS), None)

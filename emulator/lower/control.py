@@ -10,20 +10,32 @@ from emulator.lower.barriers import barrier
 from emulator.lower.calls import call
 from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.tables import brx
+from emulator.lower.tensor import require_whole_warp
 from emulator.lower.warp import WarpLowering
 from emulator.native.layout import TRAP
-from emulator.ptx import Instruction
+from emulator.ptx import Immediate, Instruction
 
 if TYPE_CHECKING:
     from emulator.lower.kernel import _KernelLowering
 
 
 @instruction("membar", "fence", "prefetch", "prefetchu", "discard", "applypriority",
-             "griddepcontrol", "pmevent", "setmaxnreg")  # fmt: skip
+             "griddepcontrol", "pmevent")  # fmt: skip
 def no_effect(lower: WarpLowering, inst: Instruction) -> None:
     """Memory is sequentially consistent here, hints are hints, and no grid waits for another."""
-    if inst.opcode == "setmaxnreg":
+
+
+@instruction("setmaxnreg")
+def setmaxnreg(lower: WarpLowering, inst: Instruction) -> None:
+    """``setmaxnreg.{inc,dec}.sync.aligned.u32 n``: a warp has all the registers it wants here."""
+    (count,) = inst.operands
+    known = isinstance(count, Immediate) and count.value in REGISTER_COUNTS
+    if not known or not (inst.has("inc") or inst.has("dec")):
         raise NotLowered(inst.text)
+    require_whole_warp(lower, inst)
+
+
+REGISTER_COUNTS = range(24, 257, 8)
 
 
 def trap(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:

@@ -1,7 +1,8 @@
 """``mbarrier``: barriers that live in shared memory, whose phases threads arrive at and wait for.
 
 What they do is in :mod:`emulator.units.mbarrier`. Orderings and scopes change nothing here: memory
-is sequentially consistent. mbarriers of another block of a cluster are refused by name.
+is sequentially consistent. Another block of the cluster may arrive and count bytes; only a block
+itself may wait.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ def mbarrier(lower: WarpLowering, inst: Instruction) -> None:
         )
         lower.write(operands[0], lower.builder.trunc(low, integers(32)), inst)
     elif what == "init":
-        _call(lower, inst, "mbarrier_init", operands[0], counts=operands[1])
+        _call(lower, inst, "mbarrier_init", operands[0], counts=operands[1], local=True)
     elif what == "inval":
-        _call(lower, inst, "mbarrier_inval", operands[0])
+        _call(lower, inst, "mbarrier_inval", operands[0], local=True)
     elif what in ("expect_tx", "complete_tx"):
         sign = 1 if what == "expect_tx" else -1
         _call(lower, inst, "mbarrier_tx", operands[0], sign, nbytes=operands[1])
@@ -82,7 +83,7 @@ def _test(lower: WarpLowering, inst: Instruction) -> None:
         raise NotLowered(inst.text)
     parity = inst.has("parity")
     given = {"counts": goal} if parity else {"states": goal}
-    _call(lower, inst, "mbarrier_test", address, int(parity), **given)
+    _call(lower, inst, "mbarrier_test", address, int(parity), local=True, **given)
     ready = load(builder, field(builder, lower.warp, Warp, "data"), i32)
     nobody = builder.icmp_unsigned("==", ready, ir.Constant(i32, 0))
     fuel = load(builder, lower.fuel_at, i32)
@@ -99,8 +100,11 @@ def _call(
     counts: Operand | None = None,
     nbytes: Operand | None = None,
     states: Operand | None = None,
+    local: bool = False,
 ) -> None:
     """Check the addresses and run a routine for the active lanes. A count not given is 1.
+
+    ``local``: the mbarrier cannot be another block's.
 
     What the routine returns to the lanes it leaves in the scratch.
     """
@@ -108,7 +112,7 @@ def _call(
         raise NotLowered(inst.text)
     builder = lower.builder
     space = space_of(inst)
-    if space not in ("shared", "generic"):
+    if space not in ("shared", "cluster", "generic") or (space == "cluster" and local):
         raise NotLowered(inst.text)
     # read before the first branch, so that later code may use what was read
     given = [

@@ -105,6 +105,11 @@ def ld(lower: WarpLowering, inst: Instruction) -> None:
 @instruction("st")
 def st(lower: WarpLowering, inst: Instruction) -> None:
     """Registers to memory."""
+    if inst.has("async"):
+        from emulator.lower.remote import store_async
+
+        store_async(lower, inst)
+        return
     address, source = inst.operands[:2]
     if not isinstance(address, Address):
         raise NotLowered(inst.text)

@@ -28,7 +28,7 @@ from emulator.native.layout import (
     pointer,
 )
 
-RELEASE = "coalesce_release_cluster"
+RELEASE, LEAVE = "coalesce_release_cluster", "coalesce_leave_cluster"
 release_type = routine_type("int64", "int64", "int64")
 ENTRIES = ("coalesce_run_clusters", "coalesce_step_cluster")
 SWEEPS = 8  # over the blocks, when one spins, before Python may look
@@ -55,6 +55,7 @@ def _block(builder: ir.IRBuilder, cluster: ir.Value, rank: ir.Value) -> ir.Value
 def _define_step(module: ir.Module, step: ir.Function) -> ir.Function:
     """``i32 step(ctx, cluster)``: sweeps over its blocks until all are done or it must stop."""
     release = ir.Function(module, release_type, name=RELEASE)
+    leave = ir.Function(module, release_type, name=LEAVE)
     builder = _function(module, [pointer, pointer], ENTRIES[1])
     context, cluster = builder.function.args
     zero, one = ir.Constant(i32, 0), ir.Constant(i32, 1)
@@ -81,6 +82,11 @@ def _define_step(module: ir.Module, step: ir.Function) -> ir.Function:
                 builder.ret(status)
             done = builder.icmp_unsigned("==", status, ir.Constant(i32, DONE))
             builder.store(builder.zext(done, i32), gone_at)
+            with builder.if_then(done):
+                where = [builder.ptrtoint(p, i64) for p in (context, block)]
+                coming = builder.icmp_signed("<", builder.call(leave, where), ir.Constant(i64, 0))
+                with builder.if_then(coming, likely=False):
+                    builder.ret(ir.Constant(i32, FAULT))
             for what, place in seen.items():
                 is_it = builder.icmp_unsigned("==", status, ir.Constant(i32, what))
                 old = load(builder, place, i32)

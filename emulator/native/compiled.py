@@ -40,6 +40,7 @@ FILES: tuple[str, ...] = (
     "watch.caches",
     "units.window",
     "units.cluster",
+    "units.postbox",
     "units.meeting",
     "units.barrier",
     "units.queue",

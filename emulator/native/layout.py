@@ -35,10 +35,12 @@ CLUSTER_MISUSE = 30
 STACK_OVERFLOW, NO_FUNCTION, OTHER_FUNCTION, NO_TARGET = range(24, 28)
 
 # What was wrong about an mbarrier (emulator.misuse says it in words).
-NOT_LIVE, NOT_SHARED, COUNT_RANGE, TOO_MANY, COMPLETES, TX_RANGE, BAD_STATE, IN_USE = range(1, 9)
+NOT_LIVE, NOT_SHARED, COUNT_RANGE, TOO_MANY, COMPLETES, TX_RANGE, BAD_STATE, IN_USE, NOT_OURS = (
+    range(1, 10)
+)
 
-# What was wrong at a cluster's barrier.
-ARRIVED_TWICE, NOT_ARRIVED = 1, 2
+# What was wrong within a cluster.
+ARRIVED_TWICE, NOT_ARRIVED, OTHER_BLOCKS_MBARRIER, STILL_COMING = range(1, 5)
 
 # What watches a launch, as bits of ``Context.observe``.
 COUNTERS, CACHES, RACES, UNINITIALISED = (1 << bit for bit in range(4))
@@ -191,8 +193,7 @@ class BlockState(ctypes.Structure):
         ("cluster", u64),  # Cluster; 0: the launch has none
         ("rank", u32),
         ("gone", u32),  # 1: all its threads have exited
-        ("cluster_ctaid", u32 * 3),
-        ("clusterid", u32 * 3),
+        ("post", u64),  # what st.async sent here (emulator.units.postbox), on the heap; 0: none
     ]
 
 

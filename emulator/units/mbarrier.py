@@ -7,7 +7,8 @@ count of bytes (32 bits), and a state (64 bits), given or returned.
 from __future__ import annotations
 
 from emulator.native.compiled import accessors, external, inner, routine
-from emulator.native.layout import BAD_STATE, LANES, Warp, offset
+from emulator.native.layout import BAD_STATE, LANES, NOT_OURS, Warp, offset
+from emulator.units.window import owner_of
 from emulator.units.word import (
     add_bytes,
     arrive,
@@ -21,8 +22,9 @@ from emulator.units.word import (
 read_u32, write_u32 = accessors("uint32")
 read_i64, write_i64 = accessors("int64")
 finish_for = external("finish_copies_for", "int64", "int64", "int64", "int64")
+deliver = external("deliver_post", "int64", "int64", "int64", "int64")
 
-ADDRESSES_AT = offset(Warp, "addresses")
+ADDRESSES_AT, BLOCK_AT = offset(Warp, "addresses"), offset(Warp, "block")
 COUNTS_AT = offset(Warp, "data")
 BYTES_AT = COUNTS_AT + 4 * LANES
 STATES_AT = BYTES_AT + 4 * LANES
@@ -94,9 +96,12 @@ def mbarrier_test(context: int, warp: int, site: int, mask: int, parity: int) ->
     mbarrier waits for arrive now at the latest: that is what the program waits for.
     """
     ready = 0
+    own = read_i64(warp + BLOCK_AT)
     for lane in range(LANES):
         if mask >> lane & 1:
             address = address_of(warp, lane)
+            if owner_of(context, own, address) != own:
+                return misuse(context, warp, site, lane, address, NOT_OURS, 0)
             word = live_word(context, warp, site, lane, address)
             if word < 0:
                 return -1
@@ -108,7 +113,7 @@ def mbarrier_test(context: int, warp: int, site: int, mask: int, parity: int) ->
                     return misuse(context, warp, site, lane, address, BAD_STATE, 0)
                 phase = phase_of(state)
             if phase_of(word) == phase:
-                if finish_for(context, warp, address) < 0:
+                if finish_for(context, warp, address) < 0 or deliver(context, own, address) < 0:
                     return -1
                 word = live_word(context, warp, site, lane, address)
             if phase_of(word) != phase:

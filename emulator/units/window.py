@@ -24,7 +24,7 @@ read_i64, write_i64 = accessors("int64")
 BLOCK_AT, ADDRESSES_AT = offset(Warp, "block"), offset(Warp, "addresses")
 DATA_AT = offset(Warp, "data")
 SHARED_AT, CLUSTER_AT = offset(BlockState, "shared"), offset(BlockState, "cluster")
-RANK_AT = offset(BlockState, "rank")
+RANK_AT, GONE_AT = offset(BlockState, "rank"), offset(BlockState, "gone")
 SHARED_BYTES_AT = offset(Context, "shared_bytes")
 SIZE_AT, BLOCKS_AT = offset(Cluster, "size"), offset(Cluster, "blocks")
 
@@ -185,8 +185,9 @@ def lanes_in_cluster(context: int, warp: int) -> None:
 
 @routine("int64", *["int64"] * 3)
 def is_cluster_shared(context: int, block: int, host: int) -> int:
-    """Whether a host address is in the shared memory of a block of the cluster."""
-    return int(owner_of(context, block, host) != 0)
+    """Whether a host address is in the shared memory of a block of the cluster that is there."""
+    owner = owner_of(context, block, host)
+    return int(owner != 0 and read_u32(owner + GONE_AT) == 0)
 
 
 assert MAX_CLUSTER < 0x7F  # a rank fits in an address

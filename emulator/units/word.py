@@ -36,6 +36,7 @@ from emulator.native.layout import (
     offset,
 )
 from emulator.units.fault import report
+from emulator.units.window import owner_of
 
 read_i64, write_i64 = accessors("int64")
 resize = heap()
@@ -92,10 +93,10 @@ def misuse(context: int, warp: int, site: int, lane: int, address: int, what: in
 
 @inner
 def live_word(context: int, warp: int, site: int, lane: int, address: int) -> int:
-    """The word of an mbarrier that this block has initialised; -1: a fault."""
-    block = read_i64(warp + BLOCK_AT)
-    place = place_of(block, address)
-    word: int = read_i64(address)
+    """The word of an mbarrier that its block has initialised; -1: a fault."""
+    block = owner_of(context, read_i64(warp + BLOCK_AT), address)
+    place = place_of(block, address) if block != 0 else 0
+    word: int = read_i64(address) if block != 0 else 0
     if place == 0 or read_i64(place + 8) != read_i64(block + BLOCK_INDEX_AT) + 1 or word >> 62 != 1:
         return misuse(context, warp, site, lane, address, NOT_LIVE, 0)
     return word

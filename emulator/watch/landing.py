@@ -17,9 +17,8 @@ IN_FLIGHT_AT = offset(Shadow, "in_flight")
 
 
 @inner
-def landed(warp: int, target: int, nbytes: int) -> None:
-    """A lane's copy to ``target`` in shared memory has arrived."""
-    state = read_i64(warp + STATE_AT)
+def landed_in(state: int, target: int, nbytes: int) -> None:
+    """What was under way to ``target`` in a block's shared memory has arrived."""
     shadow = read_i64(state + SHADOW_AT)
     if shadow == 0:
         return
@@ -29,6 +28,12 @@ def landed(warp: int, target: int, nbytes: int) -> None:
         if bytes_at != 0:
             for byte in range(nbytes):
                 write_u8(bytes_at + place + byte, 0)
+
+
+@inner
+def landed(warp: int, target: int, nbytes: int) -> None:
+    """A lane's copy to ``target`` in its block's shared memory has arrived."""
+    landed_in(read_i64(warp + STATE_AT), target, nbytes)
 
 
 @inner

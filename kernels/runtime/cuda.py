@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from emulator import A100, H100, Arch, Report
-from kernels.runtime.arguments import ArrayInfo, alignment_of, bind, pack
+from emulator.clusters import PORTABLE
+from kernels.runtime.arguments import ArrayInfo, alignment_of, bind, pack, three
 from kernels.runtime.device import Extent, kernel_of
 from kernels.runtime.emulated import DeviceArray, EmulatedDevice, check_shape
 from kernels.runtime.errors import ArgumentError, DeviceError
@@ -113,26 +115,46 @@ class CudaDevice:
         block: Extent,
         args: Sequence[Any],
         shared_bytes: int = 0,
+        *,
+        cluster: Extent | None = None,
+        cooperative: bool = False,
     ) -> PreparedLaunch:
         """Check a launch and load its kernel, so that starting it costs microseconds."""
         from cuda.bindings import driver as cu
 
         function = kernel_of(kernel, args)
         bound = bind(function, args, self._inspect)
-        shapes = check_shape(function, grid, block, shared_bytes, self.arch)
+        shapes = check_shape(function, grid, block, shared_bytes, self.arch, cluster)
         loaded = self._function(function)
         if shared_bytes + function.static_shared_bytes > DYNAMIC_SHARED_FREE:
             attribute = cu.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             driver(cu.cuFuncSetAttribute(loaded, attribute, shared_bytes))
+        together = None if cluster is None else three("cluster", cluster, function.name)
+        size = math.prod(together or function.code.required_cluster or (1,))
+        if size > PORTABLE:
+            attribute = cu.CUfunction_attribute.CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED
+            driver(cu.cuFuncSetAttribute(loaded, attribute, 1))
         return PreparedLaunch(
-            function, loaded, *shapes, shared_bytes, pack(function, bound), tuple(args)
-        )
+            function, loaded, *shapes, shared_bytes, pack(function, bound), tuple(args),
+            launch_attributes(together, cooperative),
+        )  # fmt: skip
 
     def launch(
-        self, kernel: Any, grid: Extent, block: Extent, args: Sequence[Any], shared_bytes: int = 0
+        self,
+        kernel: Any,
+        grid: Extent,
+        block: Extent,
+        args: Sequence[Any],
+        shared_bytes: int = 0,
+        *,
+        cluster: Extent | None = None,
+        cooperative: bool = False,
     ) -> None:
         """Start a kernel on the current stream; it runs while Python goes on."""
-        self.prepare(kernel, grid, block, args, shared_bytes).start(self.stream)
+        ready = self.prepare(
+            kernel, grid, block, args, shared_bytes, cluster=cluster, cooperative=cooperative
+        )
+        ready.start(self.stream)
 
     @property
     def stream(self) -> int:
@@ -187,9 +209,13 @@ class CudaDevice:
         *,
         repeat: int = 20,
         warmup: int = 3,
+        cluster: Extent | None = None,
+        cooperative: bool = False,
     ) -> Timing:
         """Time a launch by events, L2 flushed before each."""
-        ready = self.prepare(kernel, grid, block, args, shared_bytes)
+        ready = self.prepare(
+            kernel, grid, block, args, shared_bytes, cluster=cluster, cooperative=cooperative
+        )
         stream = self.stream
         with self.range(f"time {ready.function.name}"):
             samples = self.time_work(lambda _: ready.start(stream), repeat=repeat, warmup=warmup)
@@ -213,6 +239,8 @@ class CudaDevice:
         shared_bytes: int = 0,
         *,
         checks: Collection[str] = (),
+        cluster: Extent | None = None,
+        cooperative: bool = False,
     ) -> Report:
         """Measured time; counters and checks from the software GPU over copies of the arguments.
 
@@ -223,10 +251,11 @@ class CudaDevice:
         model = _model()
         host = [self.to_host(a) if isinstance(a, self.xp.ndarray) else a for a in args]
         copies = [model.asarray(a) if isinstance(a, np.ndarray) and a.ndim else a for a in host]
-        report = model.profile(kernel, grid, block, copies, shared_bytes, checks=checks)
+        together: dict[str, Any] = {"cluster": cluster, "cooperative": cooperative}
+        report = model.profile(kernel, grid, block, copies, shared_bytes, checks=checks, **together)
         what = "counters and checks" if checks else "counters"
         with self.range(f"profile {report.kernel}"):
-            timing = self.time(kernel, grid, block, args, shared_bytes)
+            timing = self.time(kernel, grid, block, args, shared_bytes, **together)
         return replace(
             report,
             device=self.name,
@@ -252,10 +281,12 @@ class PreparedLaunch:
         shared_bytes: int,
         params: bytes,
         keep: tuple[Any, ...],
+        attributes: list[Any],
     ) -> None:
         self.function = function
         self._loaded = loaded
         self._shape = (*grid, *block, shared_bytes)
+        self._attributes = attributes
         self._keep = keep  # the arrays whose addresses are in the block
         # A pointer to each value, not the block as it stands: the machine's own offsets may differ
         # from PTX's, as they do for tensor maps, which are aligned to 64 bytes.
@@ -268,7 +299,45 @@ class PreparedLaunch:
         """Launch on ``stream``."""
         from cuda.bindings import driver as cu
 
-        driver(cu.cuLaunchKernel(self._loaded, *self._shape, stream, self._pointers.ctypes.data, 0))
+        pointers = self._pointers.ctypes.data
+        if not self._attributes:
+            driver(cu.cuLaunchKernel(self._loaded, *self._shape, stream, pointers, 0))
+            return
+        config = launch_config(self._shape, stream, self._attributes)
+        driver(cu.cuLaunchKernelEx(config, self._loaded, pointers, 0))
+
+
+def launch_attributes(cluster: tuple[int, int, int] | None, cooperative: bool) -> list[Any]:
+    """What a launch is besides its grid, as ``cuLaunchKernelEx`` takes it."""
+    from cuda.bindings import driver as cu
+
+    found = []
+    if cluster is not None:
+        attribute = cu.CUlaunchAttribute()
+        attribute.id = cu.CUlaunchAttributeID.CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
+        shape = attribute.value.clusterDim
+        shape.x, shape.y, shape.z = cluster
+        found.append(attribute)
+    if cooperative:
+        attribute = cu.CUlaunchAttribute()
+        attribute.id = cu.CUlaunchAttributeID.CU_LAUNCH_ATTRIBUTE_COOPERATIVE
+        attribute.value.cooperative = 1
+        found.append(attribute)
+    return found
+
+
+def launch_config(shape: tuple[int, ...], stream: int, attributes: list[Any]) -> Any:
+    """A ``CUlaunchConfig`` of grid, block and dynamic shared bytes."""
+    from cuda.bindings import driver as cu
+
+    config = cu.CUlaunchConfig()
+    config.gridDimX, config.gridDimY, config.gridDimZ = shape[:3]
+    config.blockDimX, config.blockDimY, config.blockDimZ = shape[3:6]
+    config.sharedMemBytes = shape[6]
+    config.hStream = stream
+    config.attrs = attributes
+    config.numAttrs = len(attributes)
+    return config
 
 
 @functools.cache

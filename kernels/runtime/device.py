@@ -42,13 +42,22 @@ class Device(Protocol):
         ...
 
     def launch(
-        self, kernel: Any, grid: Extent, block: Extent, args: Sequence[Any], shared_bytes: int = 0
+        self,
+        kernel: Any,
+        grid: Extent,
+        block: Extent,
+        args: Sequence[Any],
+        shared_bytes: int = 0,
+        *,
+        cluster: Extent | None = None,
+        cooperative: bool = False,
     ) -> None:
         """Run a kernel: ``program["name"]``, or a Numba kernel.
 
         ``grid`` and ``block`` are whole numbers or up to three of them. ``args`` are device arrays
         and numbers, checked against the kernel's parameters. ``shared_bytes`` is dynamic shared
-        memory.
+        memory. ``cluster`` is the shape, in blocks, of thread block clusters (None: as the kernel
+        was compiled); ``cooperative`` launches have all blocks on the chip at once.
         """
         ...
 
@@ -62,6 +71,8 @@ class Device(Protocol):
         *,
         repeat: int = 20,
         warmup: int = 3,
+        cluster: Extent | None = None,
+        cooperative: bool = False,
     ) -> Timing:
         """How long a launch takes, with nothing of it in L2: measured, or modelled."""
         ...
@@ -75,6 +86,8 @@ class Device(Protocol):
         shared_bytes: int = 0,
         *,
         checks: Collection[str] = (),
+        cluster: Extent | None = None,
+        cooperative: bool = False,
     ) -> Report:
         """Run a kernel once and say what it cost, in total and by source line.
 

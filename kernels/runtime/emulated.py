@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 import emulator
 from emulator import Arch, Report
+from emulator.clusters import cluster_shape
 from kernels.runtime.arguments import ArrayInfo, Bound, alignment_of, bind, pack, three
 from kernels.runtime.device import Extent, kernel_of
 from kernels.runtime.errors import ArgumentError
@@ -116,10 +117,19 @@ class EmulatedDevice:
         return alignment_of(array, self._inspect)
 
     def launch(
-        self, kernel: Any, grid: Extent, block: Extent, args: Sequence[Any], shared_bytes: int = 0
+        self,
+        kernel: Any,
+        grid: Extent,
+        block: Extent,
+        args: Sequence[Any],
+        shared_bytes: int = 0,
+        *,
+        cluster: Extent | None = None,
+        cooperative: bool = False,
     ) -> None:
         """Run a kernel to its end."""
-        self._run(kernel, grid, block, args, shared_bytes, counters=False)
+        self._run(kernel, grid, block, args, shared_bytes, counters=False, cluster=cluster,
+                  cooperative=cooperative)  # fmt: skip
 
     def profile(
         self,
@@ -130,9 +140,12 @@ class EmulatedDevice:
         shared_bytes: int = 0,
         *,
         checks: Collection[str] = (),
+        cluster: Extent | None = None,
+        cooperative: bool = False,
     ) -> Report:
         """Run a kernel and count what it does; ``checks`` look for races and for more."""
-        return self._run(kernel, grid, block, args, shared_bytes, counters=True, checks=checks)
+        return self._run(kernel, grid, block, args, shared_bytes, counters=True, checks=checks,
+                         cluster=cluster, cooperative=cooperative)  # fmt: skip
 
     def time(
         self,
@@ -144,9 +157,12 @@ class EmulatedDevice:
         *,
         repeat: int = 1,
         warmup: int = 0,
+        cluster: Extent | None = None,
+        cooperative: bool = False,
     ) -> Timing:
         """The modelled time: the same every time, so one run is enough."""
-        report = self.profile(kernel, grid, block, args, shared_bytes)
+        report = self.profile(kernel, grid, block, args, shared_bytes, cluster=cluster,
+                              cooperative=cooperative)  # fmt: skip
         assert report.time_us is not None
         return Timing.of([report.time_us], "modelled")
 
@@ -163,6 +179,8 @@ class EmulatedDevice:
         *,
         counters: bool,
         checks: Collection[str] = (),
+        cluster: Extent | None = None,
+        cooperative: bool = False,
     ) -> Report:
         function = kernel_of(kernel, args)
         bound = bind(function, args, self._inspect)
@@ -183,6 +201,8 @@ class EmulatedDevice:
             timeout_s=self.timeout_s,
             cores=self.cores,
             argument_names=tuple(p.name for p in function.parameters),
+            cluster=None if cluster is None else three("cluster", cluster, function.name),
+            cooperative=cooperative,
         )
 
     def _name_arrays(self, bound: Sequence[Bound]) -> None:
@@ -195,7 +215,12 @@ class EmulatedDevice:
 
 
 def check_shape(
-    function: KernelFunction, grid: Extent, block: Extent, shared_bytes: int, arch: Arch
+    function: KernelFunction,
+    grid: Extent,
+    block: Extent,
+    shared_bytes: int,
+    arch: Arch,
+    cluster: Extent | None = None,
 ) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     """Grid and block as a GPU takes them; raises LaunchError for what none would."""
     shapes = three("grid", grid, function.name), three("block", block, function.name)
@@ -204,4 +229,6 @@ def check_shape(
         function.code, *shapes, bytes(function.code.parameter_bytes), shared_bytes, arch,
         resources.registers if resources else None,
     )  # fmt: skip
+    wanted = None if cluster is None else three("cluster", cluster, function.name)
+    cluster_shape(function.code, shapes[0], wanted, arch)
     return shapes

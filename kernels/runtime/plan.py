@@ -6,10 +6,10 @@ hostile plan could do is what a kernel can do on the device it is replayed on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +85,24 @@ class PlannedLaunch:
     block: Dim3
     shared_bytes: int
     arguments: tuple[View | Number, ...]
+    cluster: Dim3 | None = None
+    cooperative: bool = False
+
+
+class Call(NamedTuple):
+    """A launch with its arrays on a device."""
+
+    function: KernelFunction
+    grid: Dim3
+    block: Dim3
+    args: list[Any]
+    shared_bytes: int
+    cluster: Dim3 | None
+    cooperative: bool
+
+    def by(self, run: Callable[..., Any], **options: Any) -> Any:
+        """``device.launch``, ``device.profile`` or ``device.prepare`` of it."""
+        return run(*self[:5], cluster=self.cluster, cooperative=self.cooperative, **options)
 
 
 @dataclass(frozen=True)
@@ -147,10 +165,7 @@ class Plan:
     def profile(self, device: Device, inputs: Sequence[npt.ArrayLike]) -> list[Report]:
         """Replay with counters: one report a launch."""
         loaded = self.load(device, inputs)
-        return [
-            device.profile(function, grid, block, args, shared)
-            for function, grid, block, args, shared in loaded.calls()
-        ]
+        return [call.by(device.profile) for call in loaded.calls()]
 
     def time(
         self,
@@ -204,10 +219,10 @@ class LoadedPlan:
         part = self.memory[view.buffer][view.start : view.start + view.nbytes]
         return part.view(view.dtype).reshape(view.shape)
 
-    def calls(self) -> list[tuple[KernelFunction, Dim3, Dim3, list[Any], int]]:
+    def calls(self) -> list[Call]:
         """The arguments of every launch."""
         return [
-            (
+            Call(
                 function,
                 launch.grid,
                 launch.block,
@@ -216,14 +231,16 @@ class LoadedPlan:
                     for a in launch.arguments
                 ],
                 launch.shared_bytes,
+                launch.cluster,
+                launch.cooperative,
             )
             for function, launch in zip(self.plan.functions, self.plan.launches, strict=True)
         ]
 
     def launch(self) -> None:
         """Run every launch in order."""
-        for function, grid, block, args, shared in self.calls():
-            self.device.launch(function, grid, block, args, shared)
+        for call in self.calls():
+            call.by(self.device.launch)
 
     def outputs(self) -> list[npt.NDArray[Any]]:
         """What was computed, on the host."""
@@ -257,10 +274,7 @@ def time_plans(
     if device.kind == "emulated":
         timings = []
         for number, one in enumerate(loaded):
-            reports = [
-                device.profile(function, grid, block, args, shared)
-                for function, grid, block, args, shared in one.calls()
-            ]
+            reports = [call.by(device.profile) for call in one.calls()]
             if check is not None:
                 check(number, one.outputs())
             timings.append(Timing.of([sum(r.time_us or 0.0 for r in reports)], "modelled"))
@@ -276,10 +290,7 @@ def _measure(
     warmup: int,
     check: Any,
 ) -> list[Timing]:
-    prepared = [
-        [device.prepare(f, grid, block, args, shared) for f, grid, block, args, shared in p.calls()]
-        for p in loaded
-    ]
+    prepared = [[call.by(device.prepare) for call in p.calls()] for p in loaded]
     samples: list[list[float]] = [[] for _ in loaded]
     stream = device.stream
     for number in range(warmup + repeat):

@@ -72,6 +72,8 @@ def encode(plan: Plan) -> bytes:
                 "block": list(one.block),
                 "shared_bytes": one.shared_bytes,
                 "arguments": [_argument(a) for a in one.arguments],
+                "cluster": None if one.cluster is None else list(one.cluster),
+                "cooperative": one.cooperative,
             }
             for one in plan.launches
         ],
@@ -185,6 +187,8 @@ class _Decoder:
         return PlannedLaunch(
             code, _string(one["kernel"]), _three(one["grid"]), _three(one["block"]),
             _whole(one["shared_bytes"]), tuple(self.argument(a) for a in one["arguments"]),
+            None if one.get("cluster") is None else _three(one["cluster"]),
+            one.get("cooperative", False) is True,
         )  # fmt: skip
 
     def argument(self, a: dict[str, Any]) -> View | Number:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emulator import H100, Arch
-from kernels.runtime.arguments import ArrayInfo, Bound, alignment_of, bind
+from kernels.runtime.arguments import ArrayInfo, Bound, alignment_of, bind, three
 from kernels.runtime.device import Extent, kernel_of
 from kernels.runtime.emulated import check_shape
 from kernels.runtime.errors import ArgumentError, RecordingError
@@ -201,18 +201,31 @@ class RecordingDevice:
         return alignment_of(array, self._inspect)
 
     def launch(
-        self, kernel: Any, grid: Extent, block: Extent, args: Sequence[Any], shared_bytes: int = 0
+        self,
+        kernel: Any,
+        grid: Extent,
+        block: Extent,
+        args: Sequence[Any],
+        shared_bytes: int = 0,
+        *,
+        cluster: Extent | None = None,
+        cooperative: bool = False,
     ) -> None:
         """Check a launch as a device would, and note it."""
         function = kernel_of(kernel, args)
         bound = bind(function, args, self._inspect)
-        shapes = check_shape(function, grid, block, shared_bytes, self.arch)
+        shapes = check_shape(function, grid, block, shared_bytes, self.arch, cluster)
         if function.program not in self.programs:
             self.programs.append(function.program)
         code = self.programs.index(function.program)
         self._parameters.setdefault(code, {})[function.name] = function
         arguments = tuple(_argument(one, value) for one, value in zip(bound, args, strict=True))
-        self.launches.append(PlannedLaunch(code, function.name, *shapes, shared_bytes, arguments))
+        together = None if cluster is None else three("cluster", cluster, function.name)
+        self.launches.append(
+            PlannedLaunch(
+                code, function.name, *shapes, shared_bytes, arguments, together, cooperative
+            )
+        )
 
     def _machine_code(self, program: Program) -> tuple[tuple[str, bytes], ...]:
         """For the default chip, whose registers reports quote, and for the one recorded for."""

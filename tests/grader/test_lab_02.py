@@ -199,8 +199,8 @@ def test_no_check_has_anything_to_say_of_a_solution(name: str) -> None:
     for case in task.public[:3]:
         plan = record(space["solve"], *task.arguments(case))  # type: ignore[arg-type]
         loaded = plan.load(device, task.make_inputs(case, np.random.default_rng(1)))
-        for function, grid, block, args, shared in loaded.calls():
-            report = device.profile(function, grid, block, args, shared, checks=("all",))
+        for call in loaded.calls():
+            report = call.by(device.profile, checks=("all",))
             assert report.findings == ()
 
 
