@@ -129,12 +129,12 @@ class PretendedGpu(EmulatedDevice):
     kind = "cuda"
     stream = 0
 
-    def prepare(self, *launch: Any) -> Any:
+    def prepare(self, *launch: Any, **together: Any) -> Any:
         device = self
 
         class Ready:
             def start(self, stream: int) -> None:
-                device.took += device.profile(*launch).time_us or 0.0
+                device.took += device.profile(*launch, **together).time_us or 0.0
 
         return Ready()
 
