@@ -67,12 +67,18 @@ class _Noting:
 
 def launch_of(device: Device, step: Step, *arguments: Any, **options: Any) -> Launch:
     """The one launch that ``step(device, *arguments)`` makes, without running it."""
+    launches = launches_of(device, step, *arguments, **options)
+    if len(launches) != 1:
+        name = getattr(step, "__name__", repr(step))
+        raise ValueError(f"{name} makes {len(launches)} launches; expected one")
+    return launches[0]
+
+
+def launches_of(device: Device, step: Step, *arguments: Any, **options: Any) -> list[Launch]:
+    """All launches that ``step(device, *arguments)`` makes, in order, without running them."""
     noting = _Noting(device)
     step(noting, *arguments, **options)
-    if len(noting.launches) != 1:
-        name = getattr(step, "__name__", repr(step))
-        raise ValueError(f"{name} makes {len(noting.launches)} launches; expected one")
-    return noting.launches[0]
+    return noting.launches
 
 
 def profile(device: Device, step: Step, *arguments: Any, **options: Any) -> Report:

@@ -1,0 +1,50 @@
+// Keys of any type as numbers that compare as they do: an entry is 64 bits, the key above, and below
+// what puts the lower index first. No two entries of a row are equal, so that what the first k of
+// them are never depends on who came first.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+using Entry = unsigned long long;
+
+// NaN is larger than all numbers, and -0 equals 0.
+__device__ unsigned ordered(float x) {
+  unsigned bits = __float_as_uint(x);
+  if (x != x) return 0xFFFFFFFFu;
+  if (x == 0.0f) return 0x80000000u;
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+__device__ unsigned ordered(__half x) { return ordered(__half2float(x)); }
+__device__ unsigned ordered(__nv_bfloat16 x) { return ordered(__bfloat162float(x)); }
+__device__ unsigned ordered(int x) { return unsigned(x) ^ 0x80000000u; }
+__device__ unsigned ordered(unsigned x) { return x; }
+
+// The entry of an element: larger is better.
+template <bool LARGEST, class Key>
+__device__ unsigned rank_of(Key x) {
+  return LARGEST ? ordered(x) : ~ordered(x);
+}
+__device__ Entry entry_of(unsigned rank, unsigned index) {
+  return Entry(rank) << 32 | (0xFFFFFFFFu - index);
+}
+__device__ unsigned index_of(Entry entry) { return 0xFFFFFFFFu - unsigned(entry); }
+
+// One row of a matrix, and the entries it has.
+template <bool LARGEST, class Key>
+struct Row {
+  const Key* keys;
+  unsigned length;
+  __device__ unsigned count() const { return length; }
+  __device__ Entry operator[](unsigned i) const {
+    return entry_of(rank_of<LARGEST>(keys[i]), i);
+  }
+};
+
+// Entries that lie in memory.
+struct Entries {
+  const Entry* entries;
+  unsigned length;
+  __device__ unsigned count() const { return length; }
+  __device__ Entry operator[](unsigned i) const { return entries[i]; }
+};

@@ -1,0 +1,140 @@
+"""The best k of each row are what NumPy's stable sort says, whatever keys, ties and lengths."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels.launches import launches_of
+from kernels.topk import FilterShape, reference, topk_filtered
+
+KINDS = ("uniform", "normal", "adversarial", "few", "equal", "special", "ascending", "descending")
+# a sample so small that it often misleads, and one that is as large as a block
+MISLED = FilterShape(block=64, loads=1, blocks_per_sm=1, sample=32)
+FILTERED = FilterShape(block=128, loads=2, sample=1024)
+SHAPES = (None, MISLED, FILTERED)
+
+
+def keys_of(kind, dtype, shape, rng):
+    """Keys of a kind that selection finds hard or easy."""
+    if kind in ("ascending", "descending"):
+        row = np.arange(shape[1]) - shape[1] // 2
+        found = np.broadcast_to(row if kind == "ascending" else row[::-1], shape)
+        return (
+            found.astype(dtype)
+            if np.dtype(dtype).kind != "u"
+            else (found + (1 << 20)).astype(dtype)
+        )
+    if np.dtype(dtype).kind in "iu":
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        span = {"few": (5, 9), "equal": (7, 8), "adversarial": (high - 4096, high)}
+        return rng.integers(*span.get(kind, (low, high)), shape, dtype=dtype, endpoint=False)
+    found = {
+        "uniform": lambda: rng.random(shape),
+        "normal": lambda: rng.standard_normal(shape),
+        "adversarial": lambda: 1 + rng.integers(0, 4096, shape) * 2.0**-23,
+        "few": lambda: rng.choice([-1.5, 0.0, -0.0, 2.0], shape),
+        "equal": lambda: np.full(shape, -3.25),
+        "special": lambda: rng.choice(
+            [np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 1.0], shape
+        ),
+    }[kind]()
+    return found.astype(np.float32).astype(dtype)
+
+
+def placed(device, keys, shift):
+    """Rows on the device that begin ``shift`` elements past an aligned address."""
+    flat = device.asarray(np.concatenate([np.zeros(shift, keys.dtype), keys.reshape(-1)]))
+    return flat[shift:].reshape(keys.shape)
+
+
+def check(device, keys, k, *, shift=0, lengths=None, **options):
+    """Run it, and compare with the reference."""
+    rows, n = keys.shape
+    x = placed(device, keys, shift)
+    values, indices = device.empty((rows, k), keys.dtype), device.empty((rows, k), np.int32)
+    given = None if lengths is None else device.asarray(np.asarray(lengths, dtype=np.int32))
+    topk_filtered(device, x, values, indices, lengths=given, **options)
+    got, at = device.to_host(values), device.to_host(indices)
+    for row in range(rows):
+        length = n if lengths is None else max(0, min(lengths[row], n))
+        wanted = reference.topk(keys[row, :length], min(k, length),
+                                largest=options.get("largest", True))  # fmt: skip
+        chosen = at[row, : wanted.size]
+        assert np.array_equal(np.sort(chosen), np.sort(wanted))
+        assert got[row, : wanted.size].tobytes() == keys[row][chosen].tobytes()
+        assert (at[row, wanted.size :] == -1).all()
+
+
+# Each is compiled for itself, which takes longer than running it.
+VARIANTS = (
+    *((np.float32, shape) for shape in SHAPES), (np.float16, FILTERED), (np.int32, MISLED),
+    (ml_dtypes.bfloat16, None), (np.uint32, None),
+)  # fmt: skip
+
+
+@settings(max_examples=100)
+@given(
+    variant=st.sampled_from(VARIANTS), kind=st.sampled_from(KINDS), rows=st.integers(1, 3),
+    n=st.integers(1, 40) | st.integers(1, 5000), part=st.floats(0, 1), largest=st.booleans(),
+    shift=st.integers(0, 8), seed=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_the_best_are_found(device, variant, kind, rows, n, part, largest, shift, seed):
+    dtype, shape = variant
+    keys = keys_of(kind, dtype, (rows, n), np.random.default_rng(seed))
+    k = max(1, round(part * part * n))  # small ones more often
+    check(device, keys, k, shift=shift, largest=largest, shape=shape)
+
+
+@settings(max_examples=30)
+@given(
+    lengths=st.lists(st.integers(0, 3000), min_size=1, max_size=4), k=st.integers(1, 400),
+    shape=st.sampled_from([None, FILTERED]), seed=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_rows_may_be_shorter_than_the_matrix(device, lengths, k, shape, seed):
+    keys = np.random.default_rng(seed).standard_normal((len(lengths), 3000), dtype=np.float32)
+    check(device, keys, k, lengths=lengths, shape=shape)
+
+
+def test_long_rows_take_the_filter(device, rng):
+    check(device, rng.standard_normal((1, 300_001), dtype=np.float32), 77)
+    check(device, keys_of("adversarial", np.float32, (2, 70_000), rng), 2048)
+
+
+def test_all_elements_may_be_asked_for(device, rng):
+    for n in (1, 2, 1024, 40_000):
+        check(device, rng.standard_normal((1, n), dtype=np.float32), n)
+
+
+@pytest.mark.parametrize("kind", ["normal", "equal", "special"])
+@pytest.mark.parametrize("shape", SHAPES, ids=["alone", "misled", "filtered"])
+def test_no_check_has_anything_to_say(device, kind, shape, rng):
+    x = placed(device, keys_of(kind, np.float32, (2, 3000), rng), 3)
+    values, indices = device.empty((2, 100), np.float32), device.empty((2, 100), np.int32)
+    for one in launches_of(device, topk_filtered, x, values, indices, shape=shape):
+        report = device.profile(
+            one.kernel, one.grid, one.block, one.args, one.shared_bytes,
+            checks=("memcheck", "racecheck", "synccheck", "initcheck"),
+        )  # fmt: skip
+        assert not report.findings
+
+
+def test_what_does_not_fit_is_refused(device):
+    x, i = device.empty((3, 10), np.float32), device.empty((3, 4), np.int32)
+    with pytest.raises(ValueError, match="k is 11, but a row has 10"):
+        topk_filtered(device, x, device.empty((3, 11), np.float32), device.empty((3, 11), np.int32))
+    with pytest.raises(ValueError, match=r"values must have shape \(3, 'k'\)"):
+        topk_filtered(device, x, device.empty((2, 4), np.float32), i)
+    with pytest.raises(ValueError, match="indices must have the shape of values"):
+        topk_filtered(device, x, device.empty((3, 5), np.float32), i)
+    with pytest.raises(ValueError, match="its dtype is float64"):
+        topk_filtered(
+            device, device.empty((3, 10), np.float64), device.empty((3, 4), np.float64), i
+        )
+    with pytest.raises(ValueError, match=r"lengths must have shape \(3,\)"):
+        topk_filtered(
+            device, x, device.empty((3, 4), np.float32), i, lengths=device.empty(2, np.int32)
+        )
