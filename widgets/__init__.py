@@ -11,6 +11,7 @@ from widgets.recorded import Figure, measured_beside_recorded
 from widgets.shared_costs import shared_table, transposes_beside_copies
 from widgets.shared_view import shared_view
 from widgets.source import show_source, source_view
+from widgets.tile_animation import tile_animation
 
 __all__ = [
     "Cost",
@@ -34,5 +35,6 @@ __all__ = [
     "show_source",
     "side_by_side",
     "source_view",
+    "tile_animation",
     "transposes_beside_copies",
 ]

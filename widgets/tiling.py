@@ -7,6 +7,7 @@ that 32 lanes of a warp read is 32 floats.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 
 from kernels.gemm import Sizes
 from kernels.gemm.sgemm import REGISTER_THREADS, REGISTER_TILE, SIMPLE_BLOCK, TILE
@@ -33,7 +34,7 @@ class Tiling:
     @property
     def edge(self) -> int:
         """Rows, and columns, of C a thread: its sums lie in a square."""
-        return max(1, round(self.sums**0.5))
+        return isqrt(self.sums)
 
     @property
     def shared_bytes(self) -> int:
