@@ -188,9 +188,9 @@ def _registers(device: Any, rng: Rng) -> Placed:
 
 
 CASES: tuple[Case, ...] = (
-    Case("cluster special registers", SOURCE, "special_registers", (4, 6, 2), (32,),
+    Case("cluster special registers", SOURCE, "special_registers", (4, 6, 2), (1,),
          _special((4, 6, 2), (2, 3, 1)), cluster=(2, 3, 1)),
-    Case("cluster special registers in depth", SOURCE, "special_registers", (2, 2, 4), (32,),
+    Case("cluster special registers in depth", SOURCE, "special_registers", (2, 2, 4), (1,),
          _special((2, 2, 4), (1, 2, 4)), cluster=(1, 2, 4)),
     Case("cluster compiled shape", SOURCE, "compiled_shape", (6, 4), (1,), _compiled_shape),
     Case("cluster addresses", SOURCE, "addresses", (4,), (1,), _addresses(4), cluster=(4,)),

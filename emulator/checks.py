@@ -20,6 +20,7 @@ from emulator.memory import Allocation, DeviceMemory
 from emulator.native import jit
 from emulator.native.layout import RACES, UNINITIALISED, BlockState
 from emulator.watch import shadow as layout
+from emulator.watch.clusters import MBARRIERS, VISITS_BYTES
 from emulator.watch.shadow import CELL_BYTES, LINE_BYTES, Checker, Found, Shadow
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Watch:
         self.launch = launch
         self.races = "racecheck" in launch.checks
         self.unset = "initcheck" in launch.checks
-        self.instructions = MemoryInstructions(launch.kernel.instructions)
+        self.instructions = MemoryInstructions(launch.kernel.instructions, launch.clustered)
         self.found = (Found * TABLE)()
         self.checker = Checker()
         self.mapped: list[Allocation] = []  # arrays of which some bytes may not be written yet
@@ -148,6 +149,10 @@ class Watch:
         entry = 8 * (1 + self.launch.context.warps)
         checker.release_bytes = 8 + layout.KEPT_RELEASES * entry
         checker.releases = self._reserve(checker.blocks * checker.release_bytes)
+        checker.clustered = int(self.launch.clustered)
+        if self.launch.clustered:
+            checker.spoke = self._reserve(8 * checker.blocks)
+            checker.arrivals = self._reserve(8 * MBARRIERS)
 
     def _map_unset(self, span: int) -> None:
         """Mark the bytes of arrays that nobody has written."""
@@ -193,6 +198,8 @@ class Watch:
             granules = (shadow.shared_bytes >> self.checker.shared_shift) + LINE_CELLS
             shadow.cells = self._reserve(granules * CELL_BYTES)
             shadow.lines = self._reserve(granules // LINE_CELLS * LINE_BYTES)
+            if self.launch.clustered:
+                shadow.visits = self._reserve(VISITS_BYTES)
             if self.instructions.copies:
                 shadow.in_flight = self._reserve(shadow.shared_bytes)
         if self.unset:

@@ -16,6 +16,7 @@ from emulator.watch.shadow import (
     IS_COPY,
     IS_FLOAT,
     IS_GENERIC,
+    IS_MBARRIER,
     IS_STRONG,
     IS_VOLATILE,
     READS,
@@ -42,16 +43,18 @@ LARGEST_GRANULE = 16
 class MemoryInstructions:
     """The memory instructions of a kernel, numbered from 1."""
 
-    def __init__(self, instructions: Sequence[Instruction]) -> None:
+    def __init__(self, instructions: Sequence[Instruction], clustered: bool = False) -> None:
         self.facts = (Facts * max(len(instructions), 1))()
         self.numbered: list[Instruction] = []
-        self.releases = False  # whether anything could be released to other blocks
+        self.releases = clustered  # whether anything could be released to other blocks
         self.copies = False  # whether there are asynchronous copies
         flags_by_number = [0]
         for facts, inst in zip(self.facts, instructions, strict=False):
             flags = flags_of(inst)
             if not flags:
                 continue
+            if clustered and inst.opcode == "mbarrier":
+                flags &= ~BLOCK_SCOPE  # others of the cluster arrive there, whatever scope is said
             self.numbered.append(inst)
             flags_by_number.append(flags)
             facts.number = min(len(self.numbered), SITE_MASK)
@@ -92,9 +95,10 @@ def flags_of(inst: Instruction) -> int:
         flags = _mbarrier(inst)
     else:
         flags = ACCESS.get(inst.opcode, 0)
-    if not flags or space in ("param", "const"):
+    # what st.async sends is ordered by the mbarrier that counts it
+    if not flags or space in ("param", "const") or inst.has("async"):
         return 0
-    if space == "generic":
+    if space == "generic" or inst.has("shared::cluster"):
         flags |= IS_GENERIC
     if STRONG & {*inst.modifiers}:
         flags |= IS_STRONG
@@ -118,10 +122,10 @@ def _mbarrier(inst: Instruction) -> int:
     if inst.has("init") or inst.has("inval"):
         return WRITES
     if inst.has("test_wait") or inst.has("try_wait"):
-        return READS | IS_ATOMIC | IS_STRONG | ACQUIRES | BLOCK_SCOPE
+        return READS | IS_ATOMIC | IS_STRONG | ACQUIRES | BLOCK_SCOPE | IS_MBARRIER
     if inst.has("pending_count"):
         return 0
-    return READS | WRITES | IS_ATOMIC | IS_STRONG | RELEASES | BLOCK_SCOPE
+    return READS | WRITES | IS_ATOMIC | IS_STRONG | RELEASES | BLOCK_SCOPE | IS_MBARRIER
 
 
 def lane_bytes(inst: Instruction) -> int:

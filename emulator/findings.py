@@ -8,17 +8,20 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from emulator.facts import MemoryInstructions
+from emulator.facts import MemoryInstructions, flags_of
 from emulator.native.layout import GLOBAL, LOCAL, SHARED
 from emulator.ptx import Instruction
 from emulator.report import Dim3, Finding, Side
 from emulator.running import Launch
 from emulator.watch.shadow import (
+    NOT_STARTED,
+    NOT_STAYED,
     READ_WRITE,
     TWO_LANES,
     UNINITIALISED_READ,
     WRITE_READ,
     WRITE_WRITE,
+    WRITES,
     Found,
 )
 
@@ -39,9 +42,12 @@ def findings(
     for entry in table:
         if not entry.kind:
             continue
-        finding = words.uninitialised(entry) if entry.kind == UNINITIALISED_READ else (
-            words.race(entry)
-        )  # fmt: skip
+        say = {
+            UNINITIALISED_READ: words.uninitialised,
+            NOT_STARTED: words.visit,
+            NOT_STAYED: words.visit,
+        }.get(entry.kind, words.race)
+        finding = say(entry)
         key = (finding.check, finding.kind, finding.severity, finding.file, finding.line,
                *((side.file, side.line) for side in finding.sides))  # fmt: skip
         known = merged.get(key)
@@ -98,6 +104,8 @@ class _Words:
         missing = (
             "in one instruction" if entry.at_once == TWO_LANES else
             "while the copy is in flight: wait for it, then at a barrier" if entry.at_once else
+            "and no barrier of the cluster and no mbarrier orders the two"
+            if apart == "block" and entry.space == SHARED else
             "blocks run at the same time, and no fence with an atomic or volatile access orders "
             "the two" if apart == "block" else
             "with no barrier between them" if first.thread != second.thread else "unordered"
@@ -110,6 +118,31 @@ class _Words:
         return self._finding(
             "racecheck", kind, entry, second, (first, second), message,
             severity="info" if same else "error",
+        )  # fmt: skip
+
+    def visit(self, entry: Found) -> Finding:
+        """A block in the shared memory of another one that may not be there."""
+        inst = self.instructions.instruction(entry.later)
+        writes = inst is not None and bool(flags_of(inst) & WRITES)
+        side = self._side(entry.later, entry.later_block, entry.later_thread,
+                          "write" if writes else "read")  # fmt: skip
+        owner = _unravel(entry.earlier_block, self.launch.grid)
+        early = entry.kind == NOT_STARTED
+        kind = (
+            "access to the shared memory of a block that may not have started" if early
+            else "block may exit while its shared memory is in use"
+        )  # fmt: skip
+        why = (
+            f"nothing says that block {owner} has started: let all blocks meet first "
+            "(cluster.sync())" if early
+            else f"nothing keeps block {owner} until then: let all blocks meet (cluster.sync()) "
+            "before they exit"
+        )  # fmt: skip
+        place = self._name(entry, inst)
+        return self._finding(
+            "racecheck", kind, entry, side, (side,),
+            f"{kind} in kernel {self.launch.kernel.name!r}: thread {side.thread} of block "
+            f"{side.block} {side.kind}s {place} of block {owner}, and {why}{_line(side)}",
         )  # fmt: skip
 
     def _finding(

@@ -133,7 +133,7 @@ def launch(
     if counters:
         jit.require("watch.observe")
     if run.watch:
-        jit.require("watch.checked", "watch.clocks")
+        jit.require("watch.checked", "watch.clocks", "watch.clusters")
     if "synccheck" in named:
         jit.require("watch.sync")
         run.context.complaints = ctypes.addressof(complaints)

@@ -29,6 +29,7 @@ from emulator.native.layout import (
 )
 
 RELEASE, LEAVE = "coalesce_release_cluster", "coalesce_leave_cluster"
+OBSERVE, observe_type = "coalesce_observe_leave_block", routine_type("void", "int64", "int64")
 release_type = routine_type("int64", "int64", "int64")
 ENTRIES = ("coalesce_run_clusters", "coalesce_step_cluster")
 SWEEPS = 8  # over the blocks, when one spins, before Python may look
@@ -56,6 +57,7 @@ def _define_step(module: ir.Module, step: ir.Function) -> ir.Function:
     """``i32 step(ctx, cluster)``: sweeps over its blocks until all are done or it must stop."""
     release = ir.Function(module, release_type, name=RELEASE)
     leave = ir.Function(module, release_type, name=LEAVE)
+    observe = ir.Function(module, observe_type, name=OBSERVE)
     builder = _function(module, [pointer, pointer], ENTRIES[1])
     context, cluster = builder.function.args
     zero, one = ir.Constant(i32, 0), ir.Constant(i32, 1)
@@ -83,6 +85,10 @@ def _define_step(module: ir.Module, step: ir.Function) -> ir.Function:
             done = builder.icmp_unsigned("==", status, ir.Constant(i32, DONE))
             builder.store(builder.zext(done, i32), gone_at)
             with builder.if_then(done):
+                shadow = load(builder, field(builder, block, BlockState, "shadow"), i64)
+                watched = builder.icmp_unsigned("!=", shadow, ir.Constant(i64, 0))
+                with builder.if_then(watched, likely=False):
+                    builder.call(observe, [builder.ptrtoint(p, i64) for p in (context, block)])
                 where = [builder.ptrtoint(p, i64) for p in (context, block)]
                 coming = builder.icmp_signed("<", builder.call(leave, where), ir.Constant(i64, 0))
                 with builder.if_then(coming, likely=False):

@@ -53,6 +53,7 @@ FILES: tuple[str, ...] = (
     "watch.clocks",
     "watch.landing",
     "watch.lines",
+    "watch.clusters",
     "watch.races",
     "watch.uninitialised",
     "watch.checked",

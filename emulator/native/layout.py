@@ -204,6 +204,9 @@ class Cluster(ctypes.Structure):
         ("size", u32),
         ("arrivals", u32),  # lanes that came to the cluster's barrier since it was last complete
         ("blocks", u64 * MAX_CLUSTER),  # BlockState, by rank
+        # checkers
+        ("released", u64),  # when the last thread arrived at the barrier in its phase
+        ("complete", u64),  # that of the phase before
     ]
 
 

@@ -24,6 +24,7 @@ from emulator.native.layout import (
     offset,
 )
 from emulator.units.fault import report
+from emulator.watch.clusters import observe_cluster_complete, observe_cluster_wait
 
 read_u32, write_u32 = accessors("uint32")
 read_i64, _ = accessors("int64")
@@ -76,6 +77,8 @@ def wait_at_cluster(context: int, warp: int, site: int, mask: int) -> int:
         return report(context, warp, site, CLUSTER_MISUSE, lane, 0, NOT_ARRIVED, 0)
     write_u32(warp + OWING_AT, owing & ~mask)
     waiting = mask & int(read_u32(warp + ARRIVED_AT))
+    if waiting != mask:
+        observe_cluster_wait(context, warp)
     for lane in range(LANES):
         if waiting >> lane & 1:
             write_u32(warp + BARRIER_AT + 4 * lane, CLUSTER_BARRIER)
@@ -103,10 +106,12 @@ def release_cluster(context: int, cluster: int) -> int:
     if read_u32(cluster + ARRIVALS_AT) == 0 or not is_complete(context, cluster):
         return 0
     write_u32(cluster + ARRIVALS_AT, 0)
+    observe_cluster_complete(cluster)
     for rank in range(int(read_u32(cluster + SIZE_AT))):
         for index in range(int(read_u32(context + WARP_COUNT_AT))):
             warp = warp_at(context, cluster, rank, index)
             write_u32(warp + ARRIVED_AT, 0)
+            some = False
             for lane in range(LANES):
                 place = warp + PCS_AT + 4 * lane
                 pc = int(read_u32(place))
@@ -114,4 +119,7 @@ def release_cluster(context: int, cluster: int) -> int:
                 if waits and read_u32(warp + BARRIER_AT + 4 * lane) == CLUSTER_BARRIER:
                     write_u32(place, pc & ~BARRIER_BIT)
                     write_u32(warp + STATUS_AT, YIELD)
+                    some = True
+            if some:
+                observe_cluster_wait(context, warp)
     return 1

@@ -12,6 +12,7 @@ from emulator.native.layout import (
     SITE_BYTES,
     UNINITIALISED,
     BlockState,
+    Cluster,
     Context,
     Warp,
 )
@@ -25,6 +26,12 @@ from emulator.watch.clocks import (
     release,
     start_clocks,
 )
+from emulator.watch.clusters import (
+    acquire_from_mbarriers,
+    forget_visits,
+    release_at_mbarriers,
+    visit,
+)
 from emulator.watch.landing import IN_FLIGHT_AT
 from emulator.watch.races import watch_races
 from emulator.watch.shadow import (
@@ -32,6 +39,7 @@ from emulator.watch.shadow import (
     BLOCK_SCOPE,
     IS_COPY,
     IS_GENERIC,
+    IS_MBARRIER,
     IS_STRONG,
     READS,
     RELEASES,
@@ -69,6 +77,9 @@ SHARED_SHIFT_AT = offset(Checker, "shared_shift")
 STRETCHES_AT = offset(Checker, "stretches")
 GLOBAL_UNSET_AT = offset(Checker, "unset")
 EPOCH_AT = offset(Checker, "epoch")
+CLUSTERED_AT = offset(Checker, "clustered")
+CLUSTER_AT = offset(BlockState, "cluster")
+SIZE_AT, CLUSTER_BLOCKS_AT = offset(Cluster, "size"), offset(Cluster, "blocks")
 CELLS_AT = offset(Shadow, "cells")
 SHARED_LINES_AT = offset(Shadow, "lines")
 SHARED_EPOCH_AT = offset(Shadow, "epoch")
@@ -85,6 +96,7 @@ def observe_start_block(context: int, state: int) -> None:
     if shadow == 0:
         return
     start_clocks(context, state, shadow)
+    forget_visits(context, shadow)
     write_i64(shadow + SHARED_EPOCH_AT, read_i64(shadow + SHARED_EPOCH_AT) + 1)
     if read_i64(shadow + SHARED_UNSET_AT) != 0:
         fill_bytes(read_i64(shadow + SHARED_UNSET_AT), read_i64(shadow + SHARED_BYTES_AT), UNSET)
@@ -135,7 +147,6 @@ def inside_global(checker: int, warp: int, mask: int, step: int) -> int:
 def check_one_space(
     context: int,
     checker: int,
-    state: int,
     shadow: int,
     warp: int,
     facts: int,
@@ -143,22 +154,28 @@ def check_one_space(
     nbytes: int,
     space: int,
     base: int,
+    owner: int,
+    memory: int,
 ) -> None:
-    """An access of lanes that all touch the same space; addresses count from ``base``."""
+    """An access of lanes that all touch the same space; addresses count from ``base``.
+
+    ``owner`` is the block whose shared memory it is, ``memory`` that block's shadow.
+    """
     watching = int(read_u32(context + OBSERVE_AT))
     flags = read_i64(facts + FLAGS_AT)
     reads, writes = flags & READS != 0, flags & WRITES != 0
     if flags & IS_COPY:
         reads, writes = space == GLOBAL, space == SHARED
-    unset = stretches = lines = cells = shift = epoch = lane_bytes = 0
+    unset = stretches = lines = cells = shift = epoch = lane_bytes = in_flight = 0
     step = step_between(warp, mask)
     if space == SHARED:
-        lines = read_i64(shadow + SHARED_LINES_AT)
-        epoch = read_i64(shadow + SHARED_EPOCH_AT)
-        cells = read_i64(shadow + CELLS_AT)
+        lines = read_i64(memory + SHARED_LINES_AT)
+        epoch = read_i64(memory + SHARED_EPOCH_AT)
+        cells = read_i64(memory + CELLS_AT)
         shift = read_i64(checker + SHARED_SHIFT_AT)
+        in_flight = read_i64(memory + IN_FLIGHT_AT)
         if flags & IS_COPY == 0:  # a copy's bytes are there when it completes
-            unset = read_i64(shadow + SHARED_UNSET_AT)
+            unset = read_i64(memory + SHARED_UNSET_AT)
     elif space == LOCAL:
         unset = read_i64(shadow + LOCAL_UNSET_AT)
         if base == 0:  # offsets into each lane's own
@@ -182,9 +199,36 @@ def check_one_space(
         )  # fmt: skip
     if watching & RACES and cells != 0:
         watch_races(
-            checker, state, shadow, warp, facts, mask, nbytes, space, lines, cells, epoch, base,
-            shift, writes, step,
+            checker, owner, shadow, warp, facts, mask, nbytes, space, lines, cells, epoch, base,
+            shift, in_flight, writes, step,
         )  # fmt: skip
+
+
+@inner
+def check_peers(
+    context: int, checker: int, state: int, shadow: int, warp: int, facts: int, mask: int,
+    nbytes: int,
+) -> int:  # fmt: skip
+    """Accesses to the shared memory of other blocks of the cluster; the lanes that make them."""
+    cluster = read_i64(state + CLUSTER_AT)
+    if cluster == 0:
+        return 0
+    visitors = 0
+    for rank in range(int(read_u32(cluster + SIZE_AT))):
+        owner = read_i64(cluster + CLUSTER_BLOCKS_AT + 8 * rank)
+        if owner == state:
+            continue
+        memory = read_i64(owner + SHADOW_AT)
+        base = read_i64(owner + SHARED_AT)
+        lanes = inside(warp, mask, base, base + read_i64(memory + SHARED_BYTES_AT))
+        if lanes != 0:
+            visitors |= lanes
+            if int(read_u32(context + OBSERVE_AT)) & RACES:
+                visit(checker, state, shadow, owner, memory, warp, facts, lanes, nbytes)
+            check_one_space(
+                context, checker, shadow, warp, facts, lanes, nbytes, SHARED, base, owner, memory
+            )
+    return visitors
 
 
 @routine("void", *["int64"] * 7)
@@ -204,11 +248,14 @@ def check_access(
         return
     index = int(read_u32(warp + INDEX_AT))
     strong = flags & IS_STRONG != 0
-    block_only = flags & BLOCK_SCOPE != 0 or space == SHARED
+    alone = read_i64(checker + CLUSTERED_AT) == 0  # shared memory is the block's only
+    block_only = flags & BLOCK_SCOPE != 0 or (space == SHARED and alone)
     if strong and flags & WRITES:
         if flags & RELEASES:
             fence(shadow, index, flags & BLOCK_SCOPE != 0)
         release(checker, state, shadow, index, block_only)
+        if flags & IS_MBARRIER and not alone:
+            release_at_mbarriers(checker, warp, mask)
     in_shared = in_local = 0
     shared = local = base
     if flags & IS_GENERIC:  # lanes of one instruction may be in different spaces
@@ -216,6 +263,7 @@ def check_access(
         local = read_i64(state + LOCAL_AT)
         in_shared = inside(warp, mask, shared, shared + read_i64(shadow + SHARED_BYTES_AT))
         in_local = inside(warp, mask, local, local + read_i64(shadow + BLOCK_LOCAL_BYTES_AT))
+        mask &= ~check_peers(context, checker, state, shadow, warp, facts, mask, nbytes)
     elif space == SHARED:
         in_shared = mask
     elif space == LOCAL:
@@ -228,12 +276,14 @@ def check_access(
             lanes, origin = in_local, local
         if lanes != 0:
             check_one_space(
-                context, checker, state, shadow, warp, facts, lanes, nbytes, kind, origin
+                context, checker, shadow, warp, facts, lanes, nbytes, kind, origin, state, shadow
             )
     if flags & IS_COPY and in_shared != 0 and read_i64(shadow + IN_FLIGHT_AT) != 0:
         for lane in range(LANES):
             if in_shared >> lane & 1:
                 place = read_i64(warp + ADDRESSES_AT + 8 * lane) - shared
                 fill_bytes(read_i64(shadow + IN_FLIGHT_AT) + place, nbytes, 1)
-    if strong and flags & ACQUIRES:
+    if strong and flags & ACQUIRES and flags & IS_MBARRIER and not alone:
+        acquire_from_mbarriers(checker, shadow, warp, mask)
+    elif strong and flags & ACQUIRES:
         acquire(checker, shadow, index, block_only)

@@ -57,6 +57,7 @@ TIME_AT = offset(Checker, "time")
 RELEASES_AT = offset(Checker, "releases")
 RELEASE_BYTES_AT = offset(Checker, "release_bytes")
 BLOCKS_AT = offset(Checker, "blocks")
+SPOKE_AT = offset(Checker, "spoke")
 
 TAG_AT = offset(Shadow, "tag")
 PARTED_AT = offset(Shadow, "parted")
@@ -254,6 +255,10 @@ def release(checker: int, state: int, shadow: int, index: int, block_only: bool)
     block = read_i64(shadow + TAG_AT) >> BLOCK_SHIFT
     if block_only or block >= read_i64(checker + BLOCKS_AT):
         return
+    spoke = read_i64(checker + SPOKE_AT)
+    if spoke != 0 and read_i64(spoke + 8 * block) == 0:
+        write_i64(checker + TIME_AT, read_i64(checker + TIME_AT) + 1)
+        write_i64(spoke + 8 * block, read_i64(checker + TIME_AT))
     entry_bytes = (read_i64(checker + RELEASE_BYTES_AT) - 8) // KEPT_RELEASES
     warps = entry_bytes // 8 - 1
     record = read_i64(checker + RELEASES_AT) + read_i64(checker + RELEASE_BYTES_AT) * block
@@ -321,10 +326,8 @@ def released_before(checker: int, block: int, warp: int, clock: int, heard: int)
 
 
 @inner
-def happened_before(
-    checker: int, shadow: int, index: int, lane: int, stamp: int, in_shared: bool
-) -> bool:
-    """Whether a stamped access is ordered before what a lane does now, or of an earlier block."""
+def happened_before(checker: int, shadow: int, index: int, lane: int, stamp: int) -> bool:
+    """Whether a stamped access is ordered before what a lane does now."""
     clock = stamp >> CLOCK_SHIFT & CLOCK_MASK
     thread = stamp >> THREAD_SHIFT & THREAD_MASK
     other = thread // LANES
@@ -339,7 +342,5 @@ def happened_before(
                 table = shadow + LANES_AT + WARP_LANES_BYTES * index + LANE_ROW_BYTES * lane
                 return bool(clock <= read_i64(table + 8 * (thread % LANES)))
         return False
-    if in_shared:
-        return True
     heard = read_i64(rows + 8 * (KNOWN + HEARD))
     return bool(heard > 0 and released_before(checker, stamp >> BLOCK_SHIFT, other, clock, heard))

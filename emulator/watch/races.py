@@ -16,7 +16,7 @@ from emulator.native.compiled import accessors, inner
 from emulator.native.layout import LANES, SHARED, BlockState, Warp
 from emulator.watch.clocks import CLOCK_AT, INDEX_AT, TAG_AT, USED_AT, happened_before
 from emulator.watch.complaints import complain
-from emulator.watch.landing import IN_FLIGHT_AT, first_in_flight
+from emulator.watch.landing import first_in_flight
 from emulator.watch.lines import (
     CELLS_SHIFT,
     WARP_SHIFT,
@@ -98,7 +98,7 @@ def unordered(
     space: int,
 ) -> bool:
     """Whether an access races with a stamped one of another thread."""
-    if happened_before(checker, shadow, index, lane, other, space == SHARED):
+    if happened_before(checker, shadow, index, lane, other):
         return False
     return not excused(checker, flags, other, stamp, space)
 
@@ -167,13 +167,16 @@ def watch_races(
     epoch: int,
     origin: int,
     shift: int,
+    in_flight: int,
     writes: bool,
     step: int,
 ) -> None:
     """Compare an access with what is stamped, then stamp it.
 
     ``cells`` are those of memory from ``origin`` on, ``1 << shift`` bytes each; ``lines`` stand for
-    32 of them at once. ``step``: bytes from one lane's address to the next one's, or IRREGULAR.
+    32 of them at once; ``in_flight`` is the map of bytes of shared memory that copies have yet to
+    write, and ``state`` the block whose it is. ``step``: bytes from one lane's address to the next
+    one's, or IRREGULAR.
     """
     index = int(read_u32(warp + INDEX_AT))
     flags = read_i64(facts + FLAGS_AT)
@@ -185,7 +188,6 @@ def watch_races(
     common = read_i64(shadow + TAG_AT) | clock << CLOCK_SHIFT | read_i64(facts + NUMBER_AT)
     common |= index << WARP_SHIFT
     granule = 1 << shift
-    in_flight = read_i64(shadow + IN_FLIGHT_AT) if space == SHARED else 0
     after_write = WRITE_WRITE if writes else WRITE_READ
     width = max(nbytes >> shift, 1)
     if in_flight == 0 and (step == 0 or nbytes <= step < LANES << shift):
@@ -241,7 +243,7 @@ def watch_races(
             elif notes:
                 other = read_i64(cell + READ_AT)
                 older = other == 0 or (other ^ stamp) >> THREAD_SHIFT == 0
-                if older or happened_before(checker, shadow, index, lane, other, space == SHARED):
+                if older or happened_before(checker, shadow, index, lane, other):
                     write_i64(cell + READ_AT, stamp)
                 else:
                     write_i64(cell + OTHER_READ_AT, stamp)

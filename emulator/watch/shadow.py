@@ -53,12 +53,13 @@ KEPT_RELEASES = 4
 
 # What a memory instruction is, as ``Facts.flags``.
 READS, WRITES, IS_ATOMIC, IS_STRONG, IS_VOLATILE, RELEASES, ACQUIRES = (1 << b for b in range(7))
-BLOCK_SCOPE, IS_FLOAT, HAS_DATA, IS_GENERIC, IS_COPY = (1 << b for b in range(7, 12))
+BLOCK_SCOPE, IS_FLOAT, HAS_DATA, IS_GENERIC, IS_COPY, IS_MBARRIER = (1 << b for b in range(7, 13))
 
 TWO_LANES, IN_FLIGHT = 1, 2
 
 # Kinds of finding.
 WRITE_WRITE, READ_WRITE, WRITE_READ, UNINITIALISED_READ = range(1, 5)
+NOT_STARTED, NOT_STAYED = 5, 6  # a block whose shared memory another one touches
 
 # Bytes of memory that have a value, in maps of what was never written.
 SET, UNSET, DOUBTFUL = 0, 1, 2  # doubtful: an unwatched launch may have written it
@@ -127,6 +128,10 @@ class Checker(ctypes.Structure):
         ("opened", i64),  # lines touched
         # initcheck
         ("stretches", i64),  # a byte for every STRETCH_BYTES of global memory
+        # clusters
+        ("clustered", i64),  # 1: blocks may touch one another's shared memory
+        ("spoke", i64),  # by block: when it first released anything; 0: not clustered
+        ("arrivals", i64),  # by mbarrier: when last released there (emulator.watch.clusters)
     ]
 
 
@@ -150,4 +155,6 @@ class Shadow(ctypes.Structure):
         ("lanes", i64 * (WARPS * 32 * 32)),  # [warp][lane][other lane]: clock known of it
         ("lines", i64),  # of shared memory
         ("epoch", i64),  # of those: which of the slot's blocks this is
+        # clusters
+        ("visits", i64),  # of other blocks (emulator.watch.clusters); 0: there are none
     ]

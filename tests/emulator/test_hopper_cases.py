@@ -37,5 +37,16 @@ def test_a_case_leaves_what_it_should(case: Case) -> None:
         assert ours == counters
 
 
+@pytest.mark.parametrize("case", ALL, ids=[case.name for case in ALL])
+def test_no_check_complains_about_a_case(case: Case) -> None:
+    device = EmulatedDevice(timeout_s=120)
+    placed = case.on(device)
+    report = device.profile(
+        program(case.source, case.options)[case.kernel], case.grid, case.block, placed.arguments,
+        case.shared_bytes, cluster=case.cluster, checks="all",
+    )  # fmt: skip
+    assert report.findings == ()
+
+
 def test_what_is_recorded_is_of_cases_that_there_are() -> None:
     assert recorded().keys() <= {case.name for case in ALL}, AGAIN
