@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Case:
     cluster: tuple[int, ...] | None = None
     tolerance: float = 0.0
     options: tuple[str, ...] = ()  # for NVRTC
-    counters: tuple[str, ...] = field(default=())  # ncu's, held to what an H100 counted
+    counters: tuple[str, ...] = ()  # ncu's, in which the software GPU is held to an H100
 
     def program(self) -> Program:
         """The case's program, compiled."""

@@ -16,6 +16,7 @@ KINDS = {
     sync.WARP_APART: IN_WARP, sync.THREADS_EXITED: IN_BLOCK, sync.BAD_COUNT: INVALID,
     sync.TOO_MANY: INVALID, sync.COUNTS_DIFFER: INVALID, sync.NOT_A_MEMBER: INVALID,
     sync.MEMBERS_EXITED: IN_WARP, sync.POINTS_DIFFER: IN_WARP, sync.BAD_NUMBER: INVALID,
+    sync.CLUSTER_APART: IN_WARP,
 }  # fmt: skip
 
 
@@ -69,6 +70,11 @@ def _words(launch: Launch, entry: Complaint, inst: Instruction | None) -> str:
             return (
                 f"the warp comes to barrier {a} in parts: {_lanes(b)} are elsewhere. Every thread "
                 "must come to the same barrier; put it where the branch has ended"
+            )
+        case sync.CLUSTER_APART:
+            return (
+                f"the warp comes to the cluster's barrier in parts: {_lanes(b)} are elsewhere, and "
+                "an .aligned barrier.cluster must be executed by the whole warp at once"
             )
         case sync.THREADS_EXITED:
             return (

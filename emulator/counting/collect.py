@@ -159,6 +159,8 @@ def direction_of(inst: Instruction, unread: set[int]) -> str:
 
 def space_of(inst: Instruction) -> str:
     """The state space that an access names; "generic" when it names none."""
+    if inst.has("shared::cluster"):
+        return "generic"  # as machine code has it
     names = (modifier.partition("::")[0] for modifier in inst.modifiers)
     return next((name for name in names if name in SPACES), "generic")
 
@@ -178,6 +180,9 @@ def memory_counts(direction: str, site: Site) -> Counts:
         added[metrics.requests(direction, "local")] = float(site.local_requests)
         added[metrics.sectors(direction, "local")] = float(site.local_sectors)
         added[metrics.bytes_asked(direction, "local")] = float(site.local_bytes)
+    if site.remote_requests:
+        added[metrics.REMOTE_REQUESTS] = float(site.remote_requests)
+        added[metrics.REMOTE_BYTES] = float(site.remote_bytes)
     if site.shared_requests:
         excessive = float(site.wavefronts) - float(site.ideal_wavefronts)
         if direction != "ldgsts":  # what a copy writes to shared memory has no counters of its own

@@ -58,6 +58,8 @@ ACHIEVED = "sm__warps_active.avg.pct_of_peak_sustained_active"
 SHARED_WAVEFRONTS = "memory_l1_wavefronts_shared"
 SHARED_IDEAL = "memory_l1_wavefronts_shared_ideal"
 SHARED_EXCESSIVE = "derived__memory_l1_wavefronts_shared_excessive"
+# Of a cluster's blocks to one another; ncu has no counters of these.
+REMOTE_REQUESTS, REMOTE_BYTES = "memory_remote_shared_requests", "memory_remote_shared_bytes"
 
 CACHED_COPY = "ldgsts_cache_access"
 DIRECTIONS = {"ld": "load", "st": "store", "atom": "atomic", "red": "reduction",
@@ -226,6 +228,8 @@ def _shared_memory() -> Iterator[Metric]:
         one = DIRECTIONS[direction]
         yield Metric(instructions(direction), f"{one} instructions", SHARED)
         yield Metric(bytes_asked(direction, "shared"), f"bytes asked by {one}", SHARED)
+    yield Metric(REMOTE_REQUESTS, "requests to other blocks' shared memory", SHARED)
+    yield Metric(REMOTE_BYTES, "bytes asked of other blocks' shared memory", SHARED)
     yield Metric(SHARED_WAVEFRONTS, "shared wavefronts", SHARED)
     yield Metric(SHARED_IDEAL, "shared wavefronts without conflicts", SHARED)
     yield Metric(SHARED_EXCESSIVE, "shared wavefronts that conflicts cost", SHARED)

@@ -65,7 +65,8 @@ def getctarank(lower: WarpLowering, inst: Instruction) -> None:
 
 def arrive(lower: WarpLowering, inst: Instruction) -> None:
     """``barrier.cluster.arrive{.release,.relaxed}{.aligned}``."""
-    call_unit(lower, "arrive_at_cluster", lower.active(inst), at_site=True)
+    aligned = int(inst.has("aligned"))
+    call_unit(lower, "arrive_at_cluster", lower.active(inst), aligned, at_site=True)
 
 
 def wait(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
@@ -75,7 +76,9 @@ def wait(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
         raise NotLowered("a barrier at a function's end")
     active = lower.active(inst)
     lower.store_registers()
-    waiting = builder.trunc(call_unit(lower, "wait_at_cluster", active, at_site=True), i32)
+    aligned = int(inst.has("aligned"))
+    status = call_unit(lower, "wait_at_cluster", active, aligned, at_site=True)
+    waiting = builder.trunc(status, i32)
     resume = block.falls_to.number
     kernel.store_pcs(builder.and_(lower.mask(), builder.not_(waiting)), resume)
     kernel.store_pcs(waiting, resume | BARRIER_BIT)

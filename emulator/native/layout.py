@@ -156,7 +156,9 @@ class Site(ctypes.Structure):
         ("l2_hits", u64),
         ("rule", u64),
         ("uncached", u64),  # not kept in L1
-        ("spare", u64 * 8),
+        ("remote_requests", u64),  # to other blocks' shared memory
+        ("remote_bytes", u64),
+        ("spare", u64 * 6),
     ]
 
 

@@ -16,6 +16,7 @@ from emulator.native.layout import (
     EXITED,
     LANES,
     NOT_ARRIVED,
+    SITE_BYTES,
     YIELD,
     BlockState,
     Cluster,
@@ -25,6 +26,7 @@ from emulator.native.layout import (
 )
 from emulator.units.fault import report
 from emulator.watch.clusters import observe_cluster_complete, observe_cluster_wait
+from emulator.watch.sync import check_cluster_barrier
 
 read_u32, write_u32 = accessors("uint32")
 read_i64, _ = accessors("int64")
@@ -33,6 +35,7 @@ PCS_AT, BARRIER_AT = offset(Warp, "pcs"), offset(Warp, "barrier")
 STATUS_AT, BLOCK_AT = offset(Warp, "status"), offset(Warp, "block")
 ARRIVED_AT, OWING_AT = offset(Warp, "cluster_arrived"), offset(Warp, "cluster_owing")
 CLUSTER_AT, WARPS_AT = offset(BlockState, "cluster"), offset(BlockState, "warps")
+SITES_AT = offset(Context, "sites")
 WARP_COUNT_AT, WARP_BYTES_AT = offset(Context, "warps"), offset(Context, "warp_bytes")
 SIZE_AT, ARRIVALS_AT = offset(Cluster, "size"), offset(Cluster, "arrivals")
 BLOCKS_AT = offset(Cluster, "blocks")
@@ -54,9 +57,19 @@ def first_of(mask: int) -> int:
     return lane
 
 
-@routine("int64", *["int64"] * 4)
-def arrive_at_cluster(context: int, warp: int, site: int, mask: int) -> int:
+@inner
+def check_aligned(context: int, warp: int, site: int, mask: int) -> None:
+    """Under synccheck: the whole warp should be here."""
+    if mask != 0:
+        number = (site - read_i64(context + SITES_AT)) // SITE_BYTES
+        check_cluster_barrier(context, warp, mask, number)
+
+
+@routine("int64", *["int64"] * 5)
+def arrive_at_cluster(context: int, warp: int, site: int, mask: int, aligned: int) -> int:
     """``barrier.cluster.arrive``; -1: a lane has arrived before and not waited since."""
+    if aligned:
+        check_aligned(context, warp, site, mask)
     twice = mask & int(read_u32(warp + OWING_AT))
     if twice != 0:
         lane = first_of(twice)
@@ -68,9 +81,11 @@ def arrive_at_cluster(context: int, warp: int, site: int, mask: int) -> int:
     return 0
 
 
-@routine("int64", *["int64"] * 4)
-def wait_at_cluster(context: int, warp: int, site: int, mask: int) -> int:
+@routine("int64", *["int64"] * 5)
+def wait_at_cluster(context: int, warp: int, site: int, mask: int, aligned: int) -> int:
     """``barrier.cluster.wait``: the lanes that have to wait; -1: a lane has not arrived."""
+    if aligned:
+        check_aligned(context, warp, site, mask)
     owing = int(read_u32(warp + OWING_AT))
     if mask & ~owing:
         lane = first_of(mask & ~owing)

@@ -27,6 +27,7 @@ i64 = ctypes.c_int64
 # Kinds of complaint.
 (WARP_APART, THREADS_EXITED, BAD_COUNT, TOO_MANY, COUNTS_DIFFER, NOT_A_MEMBER, MEMBERS_EXITED,
  POINTS_DIFFER, BAD_NUMBER) = range(1, 10)  # fmt: skip
+CLUSTER_APART = 10
 AFTER_BARRIER = (WARP_APART, THREADS_EXITED, TOO_MANY)
 ROOM = 512
 
@@ -204,6 +205,14 @@ def check_release(context: int, block: int, number: int, arrived: int) -> None:
         complain(context, THREADS_EXITED, after, at_warp, at_lane, number, exited)
     if expected != 0 and arrived > expected:
         complain(context, TOO_MANY, after, at_warp, at_lane, expected, arrived)
+
+
+@inner
+def check_cluster_barrier(context: int, warp: int, active: int, place: int) -> None:
+    """Lanes come to a cluster's barrier by an instruction that all of their warp should execute."""
+    elsewhere = live_lanes(warp) & ~active
+    if read_i64(context + COMPLAINTS_AT) != 0 and elsewhere != 0:
+        complain(context, CLUSTER_APART, place, warp, first(active), 0, elsewhere)
 
 
 @inner

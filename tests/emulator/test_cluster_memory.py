@@ -316,3 +316,24 @@ def test_mistakes_between_blocks_are_named(card: Card, which: int, what: str) ->
     out = np.zeros(32, np.int32)
     with pytest.raises(DeviceFault, match=what):
         card.run(SOURCE, "mistakes", 2, 32, np.int32(which), out, cluster=(2, 1, 1))
+
+
+def test_what_goes_to_other_blocks_is_counted(card: Card) -> None:
+    x = np.arange(64, dtype=np.int32)  # values 0 to 63: half of each warp's are the other block's
+    bins = np.zeros(64, np.int32)
+    report = card.run(
+        SOURCE, "histogram", 2, 32, x, np.int32(64), bins, cluster=(2, 1, 1), counters=True
+    )
+    assert report.counters["memory_remote_shared_requests"] == 0
+    x = x ^ 32
+    report = card.run(
+        SOURCE, "histogram", 2, 32, x, np.int32(64), bins, cluster=(2, 1, 1), counters=True
+    )
+    assert report.counters["memory_remote_shared_requests"] == 2
+    assert report.counters["memory_remote_shared_bytes"] == 2 * 32 * 4
+    mixed = np.tile(np.array([0, 33], np.int32), 32)
+    report = card.run(
+        SOURCE, "histogram", 2, 32, mixed, np.int32(64), bins, cluster=(2, 1, 1), counters=True
+    )
+    assert report.counters["memory_remote_shared_requests"] == 2
+    assert report.counters["memory_remote_shared_bytes"] == 2 * 16 * 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from emulator import DeviceFault
 from tests.emulator.conftest import Card
 
 SOURCE = r"""
@@ -121,6 +122,18 @@ extern "C" __global__ void stays_for_word(int* out, int waits) {
         while (!done(at(&read), 0)) {}
     }
 }
+extern "C" __global__ void in_parts(int* out, int aligned) {
+    bool upper = threadIdx.x >= 16;
+    if (aligned) {
+        if (upper) arrive(); else { out[0] = 1; arrive(); }
+        wait();
+    } else if (upper) {
+        asm volatile("barrier.cluster.arrive;" ::: "memory");
+        asm volatile("barrier.cluster.wait;" ::: "memory");
+    } else {
+        asm volatile("barrier.cluster.arrive; barrier.cluster.wait;" ::: "memory");
+    }
+}
 """
 RACE = "racecheck"
 
@@ -161,8 +174,6 @@ def test_ordered_visits_are_fine(card: Card, kernel: str, numbers, seed: int | N
 def test_what_nothing_orders_is_found(
     card: Card, kernel: str, numbers, kind: str, seed: int | None
 ) -> None:
-    from emulator import DeviceFault
-
     try:
         found = kinds(card, kernel, *numbers, seed=seed)
     except DeviceFault as fault:  # it may come to the worst in this very run
@@ -184,3 +195,10 @@ def test_a_race_of_two_blocks_names_both_and_the_variable(card: Card) -> None:
 def test_shared_memory_that_no_block_has_written_is_found(card: Card) -> None:
     (finding,) = kinds(card, "unwritten", 0, checks="initcheck")
     assert finding.kind == "uninitialised read of shared memory"
+
+
+def test_an_aligned_barrier_that_a_warp_reaches_in_parts_is_found(card: Card) -> None:
+    assert kinds(card, "in_parts", 0, checks="synccheck") == ()
+    found = kinds(card, "in_parts", 1, checks="synccheck")
+    assert {finding.kind for finding in found} == {"divergent threads in warp"}
+    assert "comes to the cluster's barrier in parts" in found[0].message

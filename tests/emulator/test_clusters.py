@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emulator import LaunchError
+from emulator import A100, LaunchError
 from tests.emulator.conftest import Card
 
 WHO = r"""
@@ -108,3 +108,85 @@ def test_a_kernel_compiled_for_clusters_runs_in_them(card: Card) -> None:
 def test_clusters_that_no_gpu_starts_are_refused(card, grid, cluster, what) -> None:
     with pytest.raises(LaunchError, match=what):
         card.run(WHO, "pass_on", grid, 32, np.zeros((32, 32), np.int32), cluster=cluster)
+
+
+FORMS = """
+.version 8.6
+.target sm_90a
+.address_size 64
+.visible .entry k(.param .u64 out){limits}
+{{
+  .reg .pred %p<4>; .reg .b32 %r<8>; .reg .b64 %rd<8>;
+  .shared .align 8 .b64 bars[4];
+  ld.param.u64 %rd1, [out];
+  mov.u32 %r1, bars; mov.u32 %r2, %tid.x; setp.ne.u32 %p1, %r2, 0;
+  @%p1 bra DONE;
+  mbarrier.init.shared::cta.b64 [%r1], 3;
+  fence.mbarrier_init.release.cluster;
+  fence.acq_rel.cluster; fence.sc.cluster; fence.proxy.async.shared::cta;
+  mapa.shared::cluster.u32 %r3, %r1, 0;
+  mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64 _, [%r3], 16;
+  mbarrier.arrive.expect_tx.relaxed.cluster.shared::cluster.b64 _, [%r3], 8;
+  mbarrier.expect_tx.relaxed.cluster.shared::cluster.b64 [%r3], 4;
+  mbarrier.complete_tx.relaxed.cluster.shared::cluster.b64 [%r3], 20;
+  mbarrier.complete_tx.shared::cluster.b64 [%r3], 8;
+  mbarrier.arrive_drop.release.cluster.shared::cluster.b64 _, [%r3];
+WAIT:
+  mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 %p2, [%r1], 0, 1000;
+  @!%p2 bra WAIT;
+  mbarrier.test_wait.parity.acquire.cta.shared.b64 %p2, [%r1], 0;
+  mbarrier.try_wait.parity.relaxed.cluster.shared.b64 %p3, [bars], 1;
+  selp.u32 %r4, 10, 0, %p2; @%p3 add.u32 %r4, %r4, 1;
+  st.global.u32 [%rd1], %r4;
+DONE:
+  barrier.cluster.arrive.release; barrier.cluster.wait.acquire;
+  barrier.cluster.arrive.relaxed.aligned; barrier.cluster.wait.aligned;
+  ret;
+}}
+"""
+
+
+def test_the_forms_that_kernels_use(card: Card) -> None:
+    out = np.zeros(1, np.uint32)
+    card.run(FORMS.format(limits=""), "k", 1, 32, out)
+    assert out[0] == 10
+
+
+@pytest.mark.parametrize(
+    ("limits", "cluster", "what"),
+    [
+        (".explicitcluster", None, r"\.explicitcluster.*the launch names none"),
+        (".maxclusterrank 2", (4, 1, 1), r"\.maxclusterrank allows 2"),
+        (".reqnctapercluster 2", (1, 2, 1), r"compiled for clusters of \(2, 1, 1\)"),
+    ],
+)
+def test_what_ptx_says_of_clusters_is_held_to(card: Card, limits, cluster, what) -> None:
+    text = FORMS.format(limits=f"\n{limits}")
+    with pytest.raises(LaunchError, match=what):
+        card.run(text, "k", (4, 4), 32, np.zeros(1, np.uint32), cluster=cluster)
+
+
+def test_a_chip_without_clusters_starts_none(card: Card) -> None:
+    with pytest.raises(LaunchError, match="A100 SXM4 80GB has no clusters"):
+        card.run(WHO, "pass_on", 4, 32, np.zeros((4, 32), np.int32), cluster=(2, 1, 1), arch=A100)
+
+
+def test_clusters_of_a_cooperative_launch_wait_for_the_whole_grid(card: Card) -> None:
+    source = """
+#include <cooperative_groups.h>
+namespace cg = cooperative_groups;
+extern "C" __global__ void both(int* x, int* out) {
+    __shared__ int box;
+    cg::cluster_group cluster = cg::this_cluster();
+    if (threadIdx.x == 0) x[blockIdx.x] = blockIdx.x + 1;
+    cg::this_grid().sync();
+    if (threadIdx.x == 0) box = x[gridDim.x - 1 - blockIdx.x];
+    cluster.sync();
+    if (threadIdx.x == 0)
+        out[blockIdx.x] = *cluster.map_shared_rank(&box, cluster.block_rank() ^ 1);
+    cluster.sync();
+}
+"""
+    x, out = np.zeros(8, np.int32), np.zeros(8, np.int32)
+    card.run(source, "both", 8, 32, x, out, cluster=(2, 1, 1), cooperative=True)
+    np.testing.assert_array_equal(out, [7, 8, 5, 6, 3, 4, 1, 2])
