@@ -8,6 +8,7 @@ from widgets.grids import grid, recorded_grid, recorded_table, side_by_side
 from widgets.issue_slots import issue_slots
 from widgets.predict import predict, predictions
 from widgets.recorded import Figure, measured_beside_recorded
+from widgets.roofline import Point, point_of, roofline
 from widgets.shared_costs import shared_table, transposes_beside_copies
 from widgets.shared_view import shared_view
 from widgets.source import show_source, source_view
@@ -16,6 +17,7 @@ from widgets.tile_animation import tile_animation
 __all__ = [
     "Cost",
     "Figure",
+    "Point",
     "access_pattern",
     "bank_map",
     "copy_blocks",
@@ -26,10 +28,12 @@ __all__ = [
     "grid",
     "issue_slots",
     "measured_beside_recorded",
+    "point_of",
     "predict",
     "predictions",
     "recorded_grid",
     "recorded_table",
+    "roofline",
     "shared_table",
     "shared_view",
     "show_source",
