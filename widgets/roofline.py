@@ -173,8 +173,8 @@ def _draw(figure: go.Figure, widget: Roofline) -> None:
             trace.line.dash = "solid" if level == widget.level.value else "dot"
         for trace, (unit, top) in zip(traces[2:4], tops.items(), strict=True):
             begin = top / max(slopes(arch).values())
-            trace.x = [begin, *(x for x in span if x > begin)]
-            trace.y = [top] * len(trace.x)
+            xs = [begin, *(float(x) for x in span if x > begin)]
+            trace.x, trace.y = xs, [top] * len(xs)
             trace.name = f"{unit}, {significant(top)} TFLOPS"
         dots = traces[4]
         dots.x = [x for _, x in shown]
