@@ -155,8 +155,10 @@ def launch(
         found += sync_findings(run, complaints)
         if not counters:
             device = f"emulated {arch.name}"
-            return Report(kernel.name, grid, block, shared_bytes, device, findings=found)
-        report = replace(collect.report(run), findings=found)
+            return Report(
+                kernel.name, grid, block, shared_bytes, device, findings=found, cluster=shape
+            )
+        report = replace(collect.report(run), findings=found, cluster=shape)
         if note is not None:
             report = replace(report, notes=(*report.notes, note))
         return modelled_time(report, run)

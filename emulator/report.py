@@ -74,6 +74,7 @@ class Report:
     notes: tuple[str, ...] = ()  # what is approximate, and why
     approximate: frozenset[str] = frozenset()  # counters that an H100's may differ from
     occupancy: Occupancy | None = None
+    cluster: Dim3 = (1, 1, 1)  # blocks
 
     def __str__(self) -> str:
         """The report for a terminal: time, occupancy, counters by section, and lines."""

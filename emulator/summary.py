@@ -15,7 +15,8 @@ def summary(report: Report) -> str:
     """Time, bounds, occupancy, counters that are not zero, lines that touch memory, findings."""
     parts = [
         f"{report.kernel}, grid {_shape(report.grid)}, block {_shape(report.block)}, "
-        f"on {report.device}"
+        + f"cluster {_shape(report.cluster)}, " * (report.cluster != (1, 1, 1))
+        + f"on {report.device}"
     ]
     if report.time_us is not None:
         bounds = sorted(report.bounds.items(), key=lambda item: -item[1])

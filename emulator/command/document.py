@@ -27,6 +27,7 @@ def document(session: Session, command: str) -> dict[str, Any]:
         "device": f"emulated {session.arch.name}",
         "grid": list(session.grid),
         "block": list(session.block),
+        "cluster": list(report.cluster) if report else None,
         "shared_bytes": {"static": static, "dynamic": session.shared_bytes},
         "registers": session.registers,
         "completed": not session.faults,
