@@ -20,7 +20,8 @@ from emulator.errors import PtxError
 from emulator.ptx import Function, Immediate, Instruction, PtxModule, Register, Symbol
 from emulator.ptx.syntax import Address, Operand, Pair, Vector
 
-ENDS = {"bra", "ret", "exit", "trap", "call", "brx"}
+# A setmaxnreg is a block of its own: a warp that has to wait for registers comes to it again.
+ENDS = {"bra", "ret", "exit", "trap", "call", "brx", "setmaxnreg"}
 WAITS = {"bar", "barrier"}  # a block ends after them: the warp resumes at the next one
 # Operations of lanes on one another, and which operand is the mask of lanes that take part. Lanes
 # meet in an empty block before them.
@@ -153,6 +154,8 @@ def _split(function: Function) -> list[Block]:
             met = mask if instruction.predicate is None else None
             if instruction.predicate is not None:
                 starts.add(index + 1)
+        if instruction.opcode == "setmaxnreg":
+            starts.add(index)
         if instruction.opcode in ENDS or waits(instruction):
             starts.add(index + 1)
             met = None

@@ -131,6 +131,11 @@ def raise_deadlock(launch: Launch, waiting: Sequence[Slot]) -> NoReturn:
     advice = "A barrier must be reached by every thread that it waits for"
     if any(place.verb.startswith("spin") for place in places):
         advice = "What they wait for is changed by nobody any more"
+    elif any("registers" in place.verb for place in places):
+        advice = (
+            "setmaxnreg.inc waits until other warps of the block give registers back; all together "
+            f"they may have what the launch gave, {launch.context.registers} a thread"
+        )
     elif any("lanes" in place.verb for place in places):
         advice = "Every lane of a mask that has not exited must come"
     message = (
@@ -180,6 +185,8 @@ def _place(launch: Launch, pc: int, what: int) -> Place:
         return Place(f"wait at {name}", barrier_before(blocks, number))
     if pc & MEETING_BIT:
         return Place(f"wait for the lanes of mask {what:#010x}", block.meets)
+    if block.body and block.body[0].opcode == "setmaxnreg":
+        return Place("wait for registers", block.body[0])
     loop = _loop_around(blocks, number)
     inside = [i for b in loop for i in b.body]
     polls = [i for i in inside if cfg.may_wait(i) and i.opcode != "nanosleep"]

@@ -231,7 +231,7 @@ SECTIONS: dict[str, list[tuple[str, ...]]] = {
     "9.7.14 Warpgroup-level matrices": [
         ("wgmma", "`.mma_async` `.fence` `.commit_group` `.wait_group`",
          "wgmma.fence.sync.aligned"),
-        ("setmaxnreg", "a warp has what it wants: no effect", "setmaxnreg.inc.sync.aligned.u32 24"),
+        ("setmaxnreg", "`.inc` waits for the block's pool", "setmaxnreg.inc.sync.aligned.u32 24"),
     ],
     "9.7.15 Stack manipulation": [
         ("stacksave", "", "stacksave.u64 %d0"),

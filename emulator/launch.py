@@ -114,6 +114,8 @@ def launch(
     )
     run.cluster, run.clustered = shape, shape != ALONE or kernel.waits_for_clusters
     run.context.cluster, run.context.cluster_size = shape, math.prod(shape)
+    if kernel.function.fixes_registers and registers is not None:  # else ptxas drops setmaxnreg
+        run.context.registers = -(-registers // 8) * 8
     run.context.explicit_cluster = int(cluster is not None or kernel.required_cluster is not None)
     note = apply(run.sites, kernel, machine_code) if counters else None
     if counters:

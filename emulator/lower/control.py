@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from llvmlite import ir
+
 from emulator.cfg import Block
 from emulator.lower.barriers import barrier
 from emulator.lower.calls import call
+from emulator.lower.copies import call_unit
 from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.tables import brx
 from emulator.lower.tensor import require_whole_warp
 from emulator.lower.warp import WarpLowering
-from emulator.native.layout import TRAP
+from emulator.native.layout import TRAP, i64
 from emulator.ptx import Immediate, Instruction
 
 if TYPE_CHECKING:
@@ -25,14 +28,26 @@ def no_effect(lower: WarpLowering, inst: Instruction) -> None:
     """Memory is sequentially consistent here, hints are hints, and no grid waits for another."""
 
 
-@instruction("setmaxnreg")
-def setmaxnreg(lower: WarpLowering, inst: Instruction) -> None:
-    """``setmaxnreg.{inc,dec}.sync.aligned.u32 n``: a warp has all the registers it wants here."""
+def setmaxnreg(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
+    """``setmaxnreg.{inc,dec}.sync.aligned.u32 n``: ``inc`` waits for the block's pool."""
+    lower, builder = kernel.lower, kernel.builder
     (count,) = inst.operands
-    known = isinstance(count, Immediate) and count.value in REGISTER_COUNTS
-    if not known or not (inst.has("inc") or inst.has("dec")):
+    if not isinstance(count, Immediate) or count.value not in REGISTER_COUNTS:
+        raise NotLowered(inst.text)
+    if inst.has("inc") == inst.has("dec") or block.falls_to is None:
         raise NotLowered(inst.text)
     require_whole_warp(lower, inst)
+    active = lower.active(inst)
+    lower.store_registers()
+    grows = int(inst.has("inc"))
+    granted = call_unit(lower, "adjust_registers", active, int(count.value), grows)
+    go_on, wait = (builder.append_basic_block(name) for name in ("granted", "refused"))
+    builder.cbranch(builder.icmp_signed("!=", granted, ir.Constant(i64, 0)), go_on, wait)
+    builder.position_at_end(wait)
+    kernel.store_pcs(lower.mask(), block.number)
+    builder.branch(kernel.yield_)
+    builder.position_at_end(go_on)
+    kernel.jump(block, block.falls_to)
 
 
 REGISTER_COUNTS = range(24, 257, 8)
@@ -63,4 +78,5 @@ TERMINATORS: dict[str, Terminator] = {
     "trap": trap,
     "call": call,
     "brx": brx,
+    "setmaxnreg": setmaxnreg,
 }

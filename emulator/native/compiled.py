@@ -41,6 +41,7 @@ FILES: tuple[str, ...] = (
     "units.window",
     "units.cluster",
     "units.postbox",
+    "units.registers",
     "units.meeting",
     "units.barrier",
     "units.queue",

@@ -121,7 +121,7 @@ class Context(ctypes.Structure):
         ("cluster", u32 * 3),  # blocks in a cluster
         ("cluster_size", u32),
         ("explicit_cluster", u32),  # 1: the launch has clusters
-        ("padding", u32),
+        ("registers", u32),  # of a thread, where warps give them to one another; 0: not known
     ]
 
 
@@ -195,6 +195,8 @@ class BlockState(ctypes.Structure):
         ("cluster", u64),  # Cluster; 0: the launch has none
         ("rank", u32),
         ("gone", u32),  # 1: all its threads have exited
+        ("registers", u32),  # in the pool that setmaxnreg draws from, of a thread of one warp
+        ("padding", u32),
         ("post", u64),  # what st.async sent here (emulator.units.postbox), on the heap; 0: none
     ]
 
@@ -248,6 +250,8 @@ class Warp(ctypes.Structure):
         # clusters
         ("cluster_arrived", u32),  # lanes that came to the cluster's barrier in its phase
         ("cluster_owing", u32),  # lanes that arrived and have not waited since
+        ("registers", u32),  # of a thread (emulator.units.registers); 0: not known
+        ("padding3", u32),
     ]
 
 

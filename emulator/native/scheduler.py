@@ -116,6 +116,8 @@ def _define_start_block(module: ir.Module) -> ir.Function:
     zero = ir.Constant(i32, 0)
     builder.store(zero, field(builder, block, BlockState, "barriers_used"))
     builder.store(zero, field(builder, block, BlockState, "reducing"))
+    builder.store(zero, field(builder, block, BlockState, "registers"))
+    registers = load(builder, field(builder, context, Context, "registers"), i32)
     zeros16 = ir.Constant(ir.VectorType(i32, 16), [0] * 16)
     builder.store(zeros16, field(builder, block, BlockState, "expected"), align=4)
     builder.store(zeros16, field(builder, block, BlockState, "arrived"), align=4)
@@ -133,6 +135,7 @@ def _define_start_block(module: ir.Module) -> ir.Function:
         builder.store(ir.Constant(i32, YIELD), field(builder, warp, Warp, "status"))
         for name in ("cluster_arrived", "cluster_owing"):
             builder.store(zero, field(builder, warp, Warp, name))
+        builder.store(registers, field(builder, warp, Warp, "registers"))
         base = builder.mul(number, ir.Constant(i32, LANES))
         thread = builder.add(splat(builder, base), ir.Constant(lanes32, list(range(LANES))))
         alive = builder.icmp_unsigned("<", thread, splat(builder, threads))

@@ -348,6 +348,8 @@ class _Reader:
             function.max_cluster_rank = values[0]
         elif word.text == ".explicitcluster":
             function.explicit_cluster = True
+        elif word.text in (".minnctapersm", ".maxnreg"):
+            function.fixes_registers = True
         elif word.text == ".blocksareclusters":
             function.counts_clusters = True
 

@@ -143,6 +143,7 @@ class Function:
     required_cluster: tuple[int, ...] | None = None  # .reqnctapercluster
     explicit_cluster: bool = False  # .explicitcluster
     max_cluster_rank: int | None = None
+    fixes_registers: bool = False  # .minnctapersm or .maxnreg: they are known at the launch
     counts_clusters: bool = False  # .blocksareclusters: a launch's grid is one of clusters
     has_body: bool = True
 

@@ -337,3 +337,33 @@ def test_what_goes_to_other_blocks_is_counted(card: Card) -> None:
     )
     assert report.counters["memory_remote_shared_requests"] == 2
     assert report.counters["memory_remote_shared_bytes"] == 2 * 16 * 4
+
+
+CHANGING_HANDS = r"""
+extern "C" __global__ void __launch_bounds__(384, 1) change(int* out, int wanted) {
+    if (threadIdx.x >= 256) {
+        for (int i = 0; i < 50; i++) __nanosleep(20);
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
+    } else if (wanted) {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 240;");
+    }
+    out[threadIdx.x] = 1;
+}
+"""
+
+
+def test_registers_are_there_once_other_warps_have_given_theirs(card: Card) -> None:
+    out = np.zeros(384, np.int32)
+    card.run(CHANGING_HANDS, "change", 1, 384, out, np.int32(1), registers=168)
+    assert out.all()
+
+
+def test_more_registers_than_a_block_has_are_waited_for_in_vain(card: Card) -> None:
+    out = np.zeros(384, np.int32)
+    what = r"deadlock.*threads wait for registers \(.*what the launch gave, 168 a thread"
+    with pytest.raises(DeviceFault, match=what):
+        card.run(CHANGING_HANDS, "change", 1, 384, out, np.int32(0), registers=168)
+    card.run(CHANGING_HANDS, "change", 1, 384, out, np.int32(0))  # nothing is known of registers
+    assert out.all()
