@@ -206,6 +206,19 @@ extern "C" __global__ void accesses(u64* out) {
   if (threadIdx.x < 16) out[blockIdx.x * 16 + threadIdx.x] = box[threadIdx.x];
 }
 
+// sums of numbers below the least normal one, which atomics on global memory flush to zero
+extern "C" __global__ void tiny_sums(float* out) {
+  __shared__ float sums[2];
+  cg::cluster_group cluster = cg::this_cluster();
+  if (threadIdx.x < 2) sums[threadIdx.x] = 0.0f;
+  cluster.sync();
+  unsigned other = rank() ^ 1;
+  atomicAdd(cluster.map_shared_rank(sums, other), 1e-40f);
+  asm volatile("red.shared::cluster.add.f32 [%0], %1;" ::"r"(mapa(at(sums + 1), other)), "f"(1e-40f));
+  cluster.sync();
+  if (threadIdx.x < 2) out[blockIdx.x * 2 + threadIdx.x] = sums[threadIdx.x];
+}
+
 // between arrive and wait a block does its own work; what it wrote before is seen after
 extern "C" __global__ void split_barrier(const int* x, int rounds, int* out) {
   __shared__ int box[2][32];

@@ -116,6 +116,10 @@ def _accesses(device: Any, _: Rng) -> Placed:
     return place_arrays(device, outputs=[_unwritten((4, 16), np.uint64)], expected=[rows])
 
 
+def _tiny_sums(device: Any, _: Rng) -> Placed:
+    return place_arrays(device, outputs=[_unwritten((4, 2), np.float32)])
+
+
 def _split(device: Any, rng: Rng) -> Placed:
     x = rng.integers(-9, 9, (2, 4, 32)).astype(np.int32)
     value = x.copy()
@@ -205,6 +209,7 @@ CASES: tuple[Case, ...] = (
     Case("cluster exchange of tiles", SOURCE, "exchange_tiles", (4,), (64,), _exchange,
          cluster=(4,)),
     Case("cluster accesses", SOURCE, "accesses", (4,), (32,), _accesses, cluster=(2,)),
+    Case("cluster tiny sums", SOURCE, "tiny_sums", (4,), (32,), _tiny_sums, cluster=(2,)),
     Case("cluster split barrier", SOURCE, "split_barrier", (8,), (32,), _split, cluster=(4,)),
     *(
         Case(f"cluster remote arrivals of {size}", SOURCE, "remote_arrivals", (16,), (32,),

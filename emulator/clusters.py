@@ -25,8 +25,18 @@ FIRST_CAPABILITY = (9, 0)
 AXES = "xyz"
 
 
+def grid_in_blocks(kernel: Kernel, grid: Dim3) -> Dim3:
+    """A launch's grid in blocks: some kernels are launched by clusters (``.blocksareclusters``)."""
+    if not kernel.function.counts_clusters or kernel.required_cluster is None:
+        return grid
+    x, y, z = (n * wide for n, wide in zip(grid, kernel.required_cluster, strict=True))
+    return x, y, z
+
+
 def cluster_shape(kernel: Kernel, grid: Dim3, cluster: Dim3 | None, arch: Arch) -> Dim3:
     """The cluster of a launch: what was asked for, or what the kernel was compiled for.
+
+    ``grid`` is in blocks.
 
     Raises :class:`LaunchError` for what no GPU would start.
     """

@@ -15,7 +15,7 @@ import numpy as np
 from emulator.arch import H100, Arch
 from emulator.caches import Caches
 from emulator.checks import OBSERVE, Watch, checks_named
-from emulator.clusters import ALONE, cluster_shape
+from emulator.clusters import ALONE, cluster_shape, grid_in_blocks
 from emulator.copying import copies_mode, end_copies
 from emulator.counting import collect
 from emulator.errors import DeviceFault, LaunchError
@@ -77,6 +77,9 @@ def launch(
 ) -> Report:
     """Run ``kernel`` over ``grid`` x ``block`` threads and return what it cost.
 
+    ``grid`` is in blocks, but for kernels that are launched by clusters (``__block_size__`` with
+    two shapes), for which it is in clusters.
+
     ``params`` is the packed parameter block: each value at its ``Parameter.offset``, little-endian,
     pointers as 8-byte addresses in ``memory``. ``registers`` a thread (from the cubin) limit
     occupancy. Without ``counters`` the report holds no counters and no time.
@@ -107,6 +110,7 @@ def launch(
     named = checks_named(checks)
     if cores is not None and cores < 1:
         raise LaunchError(f"{kernel.name}: cores is {cores}; it must be at least 1, or None")
+    grid = grid_in_blocks(kernel, grid)
     shape = cluster_shape(kernel, grid, cluster, arch)
     check_launch(kernel, grid, block, params, shared_bytes, arch, registers)
     run = _prepare(

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from emulator.lower.halves import FORMATS, NAN, SIGN, Format
-from emulator.lower.memory import access, components, space_of
+from emulator.lower.memory import access, components, declare, space_of
 from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.types import bits, integers, is_signed
 from emulator.lower.warp import WarpLowering
+from emulator.native.checks import CLUSTER_SHARED, cluster_shared_type
 from emulator.native.lanes import set_bits
 from emulator.native.layout import LANES, Context, Warp, at, field, i1, i16, i32, i64, load, pointer
 from emulator.native.narrow import round_bfloat, widen_bfloat
@@ -188,6 +189,10 @@ def _flushes(lower: WarpLowering, where: ir.Value, space: str) -> ir.Value:
     if space != "generic":
         return ir.Constant(i1, int(space == "global"))
     builder = lower.builder
+    if lower.reaches_peers:
+        routine = declare(lower.module, cluster_shared_type, CLUSTER_SHARED)
+        numbers = [builder.ptrtoint(p, i64) for p in (lower.context, lower.block_state, where)]
+        return builder.icmp_unsigned("==", builder.call(routine, numbers), ir.Constant(i64, 0))
     inside = builder.sub(builder.ptrtoint(where, i64), lower.shared_base())
     nbytes = load(builder, field(builder, lower.context, Context, "shared_bytes"), i64)
     return builder.icmp_unsigned(">=", inside, nbytes)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 import emulator
 from emulator import Arch, Report
-from emulator.clusters import cluster_shape
+from emulator.clusters import cluster_shape, grid_in_blocks
 from kernels.runtime.arguments import ArrayInfo, Bound, alignment_of, bind, pack, three
 from kernels.runtime.device import Extent, kernel_of
 from kernels.runtime.errors import ArgumentError
@@ -230,5 +230,5 @@ def check_shape(
         resources.registers if resources else None,
     )  # fmt: skip
     wanted = None if cluster is None else three("cluster", cluster, function.name)
-    cluster_shape(function.code, shapes[0], wanted, arch)
+    cluster_shape(function.code, grid_in_blocks(function.code, shapes[0]), wanted, arch)
     return shapes

@@ -231,9 +231,9 @@ def test_a_histogram_spread_over_a_cluster_counts_everything(card: Card, size: i
 
 
 def test_clusters_on_several_cores_give_what_one_gives(card: Card) -> None:
-    x = np.random.default_rng(2).integers(0, 128, 40_000).astype(np.int32)
+    x = np.random.default_rng(2).integers(0, 128, 2_000_000).astype(np.int32)
     bins = np.zeros(128, np.int32)
-    card.run(SOURCE, "histogram", 512, 32, x, np.int32(x.size), bins, cluster=(4, 1, 1), cores=3)
+    card.run(SOURCE, "histogram", 4096, 32, x, np.int32(x.size), bins, cluster=(4, 1, 1), cores=3)
     np.testing.assert_array_equal(bins, np.bincount(x, minlength=128))
 
 

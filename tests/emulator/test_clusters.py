@@ -190,3 +190,36 @@ extern "C" __global__ void both(int* x, int* out) {
     x, out = np.zeros(8, np.int32), np.zeros(8, np.int32)
     card.run(source, "both", 8, 32, x, out, cluster=(2, 1, 1), cooperative=True)
     np.testing.assert_array_equal(out, [7, 8, 5, 6, 3, 4, 1, 2])
+
+
+def test_a_kernel_launched_by_clusters_has_a_grid_of_them(card: Card) -> None:
+    source = """
+extern "C" __global__ void __block_size__((32, 1, 1), (2, 1, 1)) by_clusters(int* out) {
+    int rank;
+    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    if (threadIdx.x == 0) out[blockIdx.x] = 10 * gridDim.x + rank;
+}
+"""
+    out = np.zeros(6, np.int32)
+    report = card.run(source, "by_clusters", 3, 32, out)
+    np.testing.assert_array_equal(out, [60, 61] * 3)
+    assert (report.grid, report.cluster) == ((6, 1, 1), (2, 1, 1))
+
+
+def test_sums_in_a_peers_memory_keep_small_numbers(card: Card) -> None:
+    source = """
+#include <cooperative_groups.h>
+namespace cg = cooperative_groups;
+extern "C" __global__ void tiny(float* out) {
+    __shared__ float sum;
+    cg::cluster_group cluster = cg::this_cluster();
+    sum = 0.0f;
+    cluster.sync();
+    atomicAdd(cluster.map_shared_rank(&sum, cluster.block_rank() ^ 1), 1e-40f);
+    cluster.sync();
+    out[blockIdx.x] = sum;
+}
+"""
+    out = np.zeros(2, np.float32)
+    card.run(source, "tiny", 2, 1, out, cluster=(2, 1, 1))
+    np.testing.assert_array_equal(out, np.full(2, 1e-40, np.float32))
