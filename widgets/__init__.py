@@ -7,6 +7,7 @@ from widgets.device_card import device_card
 from widgets.grids import grid, recorded_grid, recorded_table, side_by_side
 from widgets.issue_slots import issue_slots
 from widgets.predict import predict, predictions
+from widgets.product_costs import ProductCost, product_cost, product_table
 from widgets.recorded import Figure, measured_beside_recorded
 from widgets.roofline import Point, point_of, roofline
 from widgets.shared_costs import shared_table, transposes_beside_copies
@@ -18,6 +19,7 @@ __all__ = [
     "Cost",
     "Figure",
     "Point",
+    "ProductCost",
     "access_pattern",
     "bank_map",
     "copy_blocks",
@@ -31,6 +33,8 @@ __all__ = [
     "point_of",
     "predict",
     "predictions",
+    "product_cost",
+    "product_table",
     "recorded_grid",
     "recorded_table",
     "roofline",

@@ -42,7 +42,9 @@ class _Bandwidth(Protocol):
     def gigabytes_per_s(self) -> float: ...
 
 
-class _Origin(Protocol):
+class Origin(Protocol):
+    """What made a record."""
+
     @property
     def device(self) -> str: ...
     @property
@@ -55,7 +57,7 @@ class Record(Protocol):
     """Recorded bandwidths of kernels, as ``benchmarks.recorded`` has them."""
 
     @property
-    def origin(self) -> _Origin: ...
+    def origin(self) -> Origin: ...
 
     def kernel(self, name: str, case: str, /) -> _Bandwidth:
         """The figure of a kernel in a case; LookupError when there is none."""
