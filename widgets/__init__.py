@@ -7,9 +7,9 @@ from widgets.device_card import device_card
 from widgets.grids import grid, recorded_grid, recorded_table, side_by_side
 from widgets.issue_slots import issue_slots
 from widgets.predict import predict, predictions
-from widgets.product_costs import ProductCost, product_cost, product_table
+from widgets.product_costs import ProductCost, product_arrays, product_cost, product_table
 from widgets.recorded import Figure, measured_beside_recorded
-from widgets.roofline import Point, point_of, roofline
+from widgets.roofline import Point, point_of, recorded_points, roofline
 from widgets.shared_costs import shared_table, transposes_beside_copies
 from widgets.shared_view import shared_view
 from widgets.source import show_source, source_view
@@ -33,9 +33,11 @@ __all__ = [
     "point_of",
     "predict",
     "predictions",
+    "product_arrays",
     "product_cost",
     "product_table",
     "recorded_grid",
+    "recorded_points",
     "recorded_table",
     "roofline",
     "shared_table",

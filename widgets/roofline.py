@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import ipywidgets
 import numpy as np
@@ -16,7 +16,7 @@ from emulator.counting import metrics
 from widgets.live import Live
 from widgets.look import BLUE, GREEN, GREY, ORANGE, SKY, bar, faint, significant, table
 from widgets.picture import WIDTH, keep, live
-from widgets.recorded import COLOURS, Kind
+from widgets.recorded import COLOURS, Kind, Origin
 
 Unit = Literal["FP32", "tensor, f16"]
 SYMBOLS: dict[Kind, str] = {"measured": "circle", "modelled": "diamond", "recorded": "square"}
@@ -196,3 +196,60 @@ def _draw(figure: go.Figure, widget: Roofline) -> None:
 def roofline(points: Sequence[Point], arch: Arch = H100, *, notes: Sequence[str] = ()) -> Roofline:
     """Points under the roofs of ``arch``; ``notes`` are shown below."""
     return Roofline(points, arch, notes)
+
+
+class Product(Protocol):
+    """A recorded product, as ``benchmarks.recorded`` has it."""
+
+    @property
+    def m(self) -> int: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def k(self) -> int: ...
+    @property
+    def median_us(self) -> float: ...
+
+
+class Record(Protocol):
+    """Recorded products."""
+
+    @property
+    def origin(self) -> Origin: ...
+
+    def step(self, name: str, size: int, dtype: str, /) -> Product:
+        """A figure; LookupError when there is none."""
+        ...
+
+
+def recorded_points(
+    load: Callable[[], Record], steps: Mapping[str, Unit], size: int
+) -> tuple[list[Point], list[str]]:
+    """Recorded products of ``size``^3 by step, and notes: their origin, and what is missing.
+
+    Their bytes from DRAM are A, B and C once, which is the least; nobody counted more.
+    """
+    try:
+        record = load()
+    except LookupError as missing:
+        return [], [f"No H100 figure is recorded yet. {missing}"]
+    made = record.origin
+    points = []
+    notes = [
+        f"Recorded: {made.device}, {made.date}, by: {made.command}. Their bytes are A, B and C "
+        "once."
+    ]
+    for name, unit in steps.items():
+        wide, dtype = (4, "float32") if unit == "FP32" else (2, "float16")
+        try:
+            one = record.step(name, size, dtype)
+        except LookupError as missing:
+            notes.append(f"Not recorded: {missing}")
+            continue
+        least = wide * (one.m * one.k + one.k * one.n + one.m * one.n)
+        flops = 2.0 * one.m * one.n * one.k
+        points.append(
+            Point(f"{name}, {size:,}³", flops, one.median_us, "recorded", least, None, unit,
+                  made.device)
+        )  # fmt: skip
+    return points, notes

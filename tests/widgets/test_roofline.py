@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from emulator import A100, H100
 from kernels.gemm import Sizes, place, profile
 from kernels.gemm.catalogue import BY_NAME
 from kernels.runtime import open_device
-from widgets import Point, point_of, roofline
+from widgets import Point, point_of, recorded_points, roofline
 from widgets.roofline import ceilings, roof, slopes
 
 SIZES = Sizes(128, 128, 64)
@@ -68,3 +69,28 @@ def test_points_move_with_the_bytes_that_are_counted() -> None:
 def test_without_a_kernel_or_a_point_it_is_a_table() -> None:
     html = roofline([], A100)._repr_mimebundle_()["text/html"]
     assert "Roofline, A100" in html and "<table" in html
+
+
+def test_recorded_products_are_points_with_their_origin() -> None:
+    def step(name: str, size: int, dtype: str) -> SimpleNamespace:
+        if name != "sgemm_naive":
+            raise LookupError(f"no figure of {name} at {size} ({dtype})")
+        return SimpleNamespace(m=size, n=size, k=size, median_us=1000.0)
+
+    made = SimpleNamespace(device="NVIDIA H100", date="2026-11-23", command="python -m x")
+    record = SimpleNamespace(origin=made, step=step)
+    steps = {"sgemm_naive": "FP32", "hgemm_mma": "tensor, f16"}
+    points, notes = recorded_points(lambda: record, steps, 1024)
+    assert [(p.kind, p.dram_bytes, p.device) for p in points] == [
+        ("recorded", 12 * 1024**2, "NVIDIA H100")
+    ]
+    assert "python -m x" in notes[0] and "hgemm_mma at 1024 (float16)" in notes[1]
+
+
+def test_what_is_not_recorded_is_said() -> None:
+    def nothing() -> None:
+        raise LookupError("this makes it: python -m x")
+
+    assert recorded_points(nothing, {"sgemm_naive": "FP32"}, 1024) == (
+        [], ["No H100 figure is recorded yet. this makes it: python -m x"]
+    )  # fmt: skip
