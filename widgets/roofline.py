@@ -21,8 +21,9 @@ from widgets.recorded import COLOURS, Kind, Origin
 Unit = Literal["FP32", "tensor, f16"]
 SYMBOLS: dict[Kind, str] = {"measured": "circle", "modelled": "diamond", "recorded": "square"}
 LEVELS = ("DRAM", "L2")
-OUTSIDE = "top right"
+NEAR = 0.12  # powers of ten: points that cannot be told apart
 SECTOR = 32  # bytes
+NO_BREAK = "\u00a0"
 
 
 @dataclass(frozen=True)
@@ -108,24 +109,28 @@ class Roofline(Live):
     def _numbers(self) -> str:
         level = self.level.value
         rows = []
-        for p, intensity in self.shown:
+        for number, (p, intensity) in enumerate(self.shown, 1):
             most = roof(self.arch, p.unit, level, intensity)
             bound = "memory" if most < ceilings(self.arch)[p.unit] else p.unit
-            rows.append([
-                escape(p.label), significant(intensity), significant(most), bound,
+            cells = [
+                str(number), escape(p.label), significant(intensity), significant(most), bound,
                 significant(p.teraflops), f"{p.teraflops / most:.1%}",
-                bar(p.teraflops / most, COLOURS[p.kind]), f"{escape(p.device)}, {p.kind}",
-            ])  # fmt: skip
-        head = ["", f"FLOP a byte from {level}", "roof, TFLOPS", "which is", "TFLOPS",
-                "of the roof", "", ""]  # fmt: skip
+                bar(p.teraflops / most, COLOURS[p.kind]), p.kind,
+            ]  # fmt: skip
+            rows.append(
+                [cell.replace(" ", "\u00a0") if "<" not in cell else cell for cell in cells]
+            )
+        head = [
+            "", "", f"FLOP a {level} byte", "roof, TFLOPS", "set by", "TFLOPS", "of the roof",
+            "", "",
+        ]  # fmt: skip
         left = len(self.points) - len(rows)
         notes = list(self.notes)
         if left:
             notes.append(f"{left} without a count of bytes from {level} are left out.")
-        notes.append(
-            f"Roofs: {self.arch.name}, by the chip's table. A point's bytes are those that moved."
-        )
-        return table(head, rows, numbers=(1, 2, 4, 5)) + "".join(faint(n) for n in notes)
+        notes += dict.fromkeys(f"{p.kind.title()}: {p.device}." for p, _ in self.shown if p.device)
+        notes.append(f"Roofs: {self.arch.name}, by the chip's table.")
+        return table(head, rows, numbers=(2, 3, 5, 6)) + "".join(faint(n) for n in notes)
 
 
 def _title(arch: Arch) -> str:
@@ -138,7 +143,9 @@ def _new_figure(widget: Roofline) -> go.FigureWidget:
         figure.add_scatter(mode="lines", name=f"{level}", line={"color": colour, "width": 2})
     for colour, unit in ((ORANGE, "FP32"), (GREEN, "tensor, f16")):
         figure.add_scatter(mode="lines", name=unit, line={"color": colour, "width": 2})
-    figure.add_scatter(mode="markers+text", textposition=OUTSIDE, showlegend=False)
+    figure.add_scatter(
+        mode="markers+text", textposition="middle right", textfont={"size": 14}, showlegend=False
+    )
     figure.update_layout(
         title={"text": _title(widget.arch), "font": {"size": 15}, "x": 0.0, "xanchor": "left"},
         width=WIDTH, height=430, margin={"l": 60, "r": 20, "t": 60, "b": 44},
@@ -155,11 +162,28 @@ def _new_figure(widget: Roofline) -> go.FigureWidget:
     return live(figure)
 
 
+def numbers_of(shown: Sequence[tuple[Point, float]]) -> list[str]:
+    """What to write beside each point: its number; the first has those of all that lie on it."""
+    groups: list[list[int]] = []
+    for i, (p, x) in enumerate(shown):
+        for group in groups:
+            q, at = shown[group[0]]
+            if abs(np.log10(p.teraflops / q.teraflops)) < NEAR and abs(np.log10(x / at)) < NEAR:
+                group.append(i)
+                break
+        else:
+            groups.append([i])
+    text = [""] * len(shown)
+    for group in groups:
+        text[group[0]] = " " + ", ".join(str(i + 1) for i in group)
+    return text
+
+
 def _draw(figure: go.Figure, widget: Roofline) -> None:
     """Lines over the range that the points need, and the points of the chosen level."""
     arch, shown = widget.arch, widget.shown
     tops = ceilings(arch)
-    low = min([0.1, *(x / 2 for _, x in shown)])
+    low = min([1.0, *(x / 2 for _, x in shown)])
     high = max([10_000.0, *(2 * x for _, x in shown)])
     floor = min([0.1, *(p.teraflops / 2 for p, _ in shown)])
     span = np.geomspace(low, high, 3)
@@ -179,14 +203,15 @@ def _draw(figure: go.Figure, widget: Roofline) -> None:
         dots = traces[4]
         dots.x = [x for _, x in shown]
         dots.y = [p.teraflops for p, _ in shown]
-        dots.text = [f" {escape(p.label)}" for p, _ in shown]
+        dots.text = numbers_of(shown)
+        dots.customdata = [escape(p.label) for p, _ in shown]
         dots.marker = {
             "size": 11,
             "color": [COLOURS[p.kind] for p, _ in shown],
             "symbol": [SYMBOLS[p.kind] for p, _ in shown],
             "line": {"width": 1, "color": GREY},
         }
-        dots.hovertemplate = "%{text}: %{y:.3g} TFLOPS at %{x:.3g} FLOP a byte<extra></extra>"
+        dots.hovertemplate = "%{customdata}: %{y:.3g} TFLOPS at %{x:.3g} FLOP a byte<extra></extra>"
         figure.layout.xaxis.range = [float(np.log10(low)), float(np.log10(high))]
         figure.layout.yaxis.range = [
             float(np.log10(floor)), float(np.log10(2 * max(tops.values())))

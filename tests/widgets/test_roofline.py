@@ -60,7 +60,8 @@ def test_points_move_with_the_bytes_that_are_counted() -> None:
         Point("theirs", 2e9, 50.0, "recorded", 1e7, unit="tensor, f16", device="an H100"),
     ])  # fmt: skip
     assert list(widget.figure.data[4].x) == [200.0, 200.0]
-    assert "theirs" in widget.numbers.value and "an H100, recorded" in widget.numbers.value
+    assert "theirs" in widget.numbers.value and "Recorded: an H100." in widget.numbers.value
+    assert list(widget.figure.data[4].text) == [" 1", " 2"]
     widget.level.value = "L2"
     assert list(widget.figure.data[4].x) == [20.0]
     assert "theirs" not in widget.numbers.value and "1 without a count" in widget.numbers.value
@@ -94,3 +95,8 @@ def test_what_is_not_recorded_is_said() -> None:
     assert recorded_points(nothing, {"sgemm_naive": "FP32"}, 1024) == (
         [], ["No H100 figure is recorded yet. this makes it: python -m x"]
     )  # fmt: skip
+
+
+def test_points_that_lie_on_one_another_share_a_label() -> None:
+    points = [Point(str(us), 2e9, us, "modelled", 1e7, 1e8) for us in (100.0, 99.0, 10.0)]
+    assert list(roofline(points).figure.data[4].text) == [" 1, 2", "", " 3"]
