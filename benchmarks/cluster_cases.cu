@@ -93,7 +93,7 @@ extern "C" __global__ void addresses(unsigned* out) {
   unsigned* row = out + blockIdx.x * 8;
   row[0] = which, row[1] = which_generic, row[2] = window == generic;
   row[3] = at((const void*)generic) == there, row[4] = in_cluster, row[5] = in_block;
-  row[6] = in_global, row[7] = mapa(at(mine), other) == mapa(mapa(at(mine), rank()), other);
+  row[6] = in_global, row[7] = mapa(at(mine + 1), other) - mapa(at(mine), other);
 }
 
 // each block writes into the next one's memory

@@ -57,7 +57,7 @@ def _addresses(size: int) -> Callable[[Any, Rng], Placed]:
         other = (np.arange(size) + 1) % size
         ones = np.ones(size, np.uint32)
         alone = ones * (size == 1)
-        columns = [other, other, ones, ones, ones, alone, 0 * ones, ones]
+        columns = [other, other, ones, ones, ones, alone, 0 * ones, 4 * ones]
         expected = np.stack(columns, -1).astype(np.uint32)
         return place_arrays(device, outputs=[_unwritten((size, 8), np.uint32)], expected=[expected])
 

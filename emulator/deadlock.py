@@ -131,6 +131,10 @@ def raise_deadlock(launch: Launch, waiting: Sequence[Slot]) -> NoReturn:
     advice = "A barrier must be reached by every thread that it waits for"
     if any(place.verb.startswith("spin") for place in places):
         advice = "What they wait for is changed by nobody any more"
+    elif any("cluster" in place.verb for place in places):
+        advice = (
+            "The cluster's barrier waits for every thread of all its blocks that has not exited"
+        )
     elif any("registers" in place.verb for place in places):
         advice = (
             "setmaxnreg.inc waits until other warps of the block give registers back; all together "

@@ -14,7 +14,7 @@ from emulator.deadlock import Stillness, raise_deadlock, where_threads_are
 from emulator.errors import LaunchError, LaunchTimeout
 from emulator.faults import raise_fault
 from emulator.hostcalls import HostCalls
-from emulator.memory import Allocation
+from emulator.memory import ALIGNMENT, Allocation
 from emulator.native import jit
 from emulator.native.clusters import ENTRIES as CLUSTER_ENTRIES
 from emulator.native.layout import (
@@ -42,6 +42,7 @@ ORDERLY_AFTER = 256  # rounds without an end, after which a seeded run is orderl
 FEW = 8  # waiting blocks; each of more than that gets one round at a time
 WORTH_SECONDS = 0.01  # of work, on either side, for which several cores are worth their threads
 WORKSPACE_BYTES = 1024
+SHARED_ALIGNMENT = 1024  # of generic addresses: what the swizzles of TMA and wgmma ask for
 SITE_BOUNDS = slice(Site.low.offset // 8, Site.high.offset // 8 + 1)
 
 
@@ -137,9 +138,17 @@ class Runner:
             self.context.order = order.ctypes.data
 
     def _allocate(
-        self, nbytes: int, name: str, *, poison: bool = True, writable: bool = True
+        self,
+        nbytes: int,
+        name: str,
+        *,
+        align: int = ALIGNMENT,
+        poison: bool = True,
+        writable: bool = True,
     ) -> Allocation:
-        allocation = self.launch.memory.allocate(nbytes, name, poison=poison, writable=writable)
+        allocation = self.launch.memory.allocate(
+            nbytes, name, align, poison=poison, writable=writable
+        )
         self.temporary.append(allocation)
         return allocation
 
@@ -296,7 +305,9 @@ class Runner:
         raw = np.zeros(nbytes + 64, dtype=np.uint8)
         start = -raw.ctypes.data % 64
         storage = raw[start : start + nbytes]
-        shared = self._allocate(max(context.shared_bytes, 16), "shared memory")
+        shared = self._allocate(
+            max(context.shared_bytes, 16), "shared memory", align=SHARED_ALIGNMENT
+        )
         self.kinds[shared.address] = SHARED
         local = None
         if context.local_bytes:

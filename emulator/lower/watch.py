@@ -25,8 +25,9 @@ def watch_order(lower: WarpLowering, inst: Instruction) -> None:
         number = lower.read(inst.operands[0], "u32")
         first = lower.builder.extract_element(number, ir.Constant(i32, 0))
         _tell(lower, inst, "observe_arrive", [first])
-    elif inst.opcode == "barrier" and inst.has("arrive") and not inst.has("relaxed"):
-        _tell(lower, inst, "observe_cluster_arrive", [])
+    elif inst.opcode == "barrier" and inst.has("arrive"):
+        releases = ir.Constant(i64, int(not inst.has("relaxed")))
+        _tell(lower, inst, "observe_cluster_arrive", [releases])
     elif inst.opcode == "cp" and inst.has("mbarrier"):
         releases, acquires = ir.Constant(i64, 1), ir.Constant(i64, 0)
         _tell(lower, inst, "observe_order", [releases, acquires])

@@ -65,15 +65,16 @@ MBARRIERS = 1 << 12  # places for times of releases
 VISITS_BYTES = VISIT * MAX_CLUSTER * WARPS
 
 
-@routine("void", *["int64"] * 2)
-def observe_cluster_arrive(context: int, warp: int) -> None:
-    """``barrier.cluster.arrive`` that releases."""
+@routine("void", *["int64"] * 3)
+def observe_cluster_arrive(context: int, warp: int, releases: int) -> None:
+    """``barrier.cluster.arrive``; a relaxed one hands on what a fence before it has released."""
     state = read_i64(warp + STATE_AT)
     shadow = read_i64(state + SHADOW_AT)
     if shadow != 0:
         index = int(read_u32(warp + INDEX_AT))
         checker = read_i64(context + CHECKER_AT)
-        fence(shadow, index, False)
+        if releases != 0:
+            fence(shadow, index, False)
         release(checker, state, shadow, index, False)
         write_i64(read_i64(state + CLUSTER_AT) + RELEASED_AT, read_i64(checker + TIME_AT))
 

@@ -175,6 +175,15 @@ extern "C" __global__ void registers(int* out) {
     out[threadIdx.x] = leads;
 }
 
+extern "C" __global__ void late_mistake(int bad) {
+    __shared__ int box[4];
+    cg::cluster_group cluster = cg::this_cluster();
+    cluster.sync();
+    for (int i = 0; i < 200; i++) cluster.map_shared_rank(box, cluster.block_rank() ^ 1)[i % 4] = i;
+    if (blockIdx.x / 2 == bad) cluster.map_shared_rank(box, cluster.block_rank() ^ 1)[1000] = 1;
+    cluster.sync();
+}
+
 // --- mistakes -----------------------------------------------------------------------------------
 
 extern "C" __global__ void mistakes(int which, int* out) {
@@ -367,3 +376,14 @@ def test_more_registers_than_a_block_has_are_waited_for_in_vain(card: Card) -> N
         card.run(CHANGING_HANDS, "change", 1, 384, out, np.int32(0), registers=168)
     card.run(CHANGING_HANDS, "change", 1, 384, out, np.int32(0))  # nothing is known of registers
     assert out.all()
+
+
+def test_a_mistake_on_several_cores_is_that_of_one(card: Card) -> None:
+    said = set()
+    for cores in (1, 3):
+        with pytest.raises(
+            DeviceFault, match=r"block \(1000, 0, 0\).*offset 4000 of block"
+        ) as error:
+            card.run(SOURCE, "late_mistake", 4000, 1, np.int32(500), cluster=(2, 1, 1), cores=cores)
+        said.add(str(error.value))
+    assert len(said) == 1

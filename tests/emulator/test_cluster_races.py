@@ -69,6 +69,7 @@ extern "C" __global__ void late_write(int* out, int relaxed, int late) {
     cg::cluster_group cluster = cg::this_cluster();
     cluster.sync();
     if (!late) box[threadIdx.x] = blockIdx.x;
+    if (relaxed == 2) asm volatile("fence.acq_rel.cluster;" ::: "memory");
     if (relaxed) arrive_relaxed(); else arrive();
     if (late) box[threadIdx.x] = blockIdx.x;
     wait();
@@ -122,6 +123,25 @@ extern "C" __global__ void stays_for_word(int* out, int waits) {
         while (!done(at(&read), 0)) {}
     }
 }
+// the prologue and the end of a GEMM: barriers of which all blocks know, blocks that stay
+extern "C" __global__ void prologue(int* out) {
+    __shared__ u64 full;
+    cg::cluster_group cluster = cg::this_cluster();
+    if (threadIdx.x == 0) {
+        asm volatile("mbarrier.init.shared::cta.b64 [%0], 64;" :: "r"(at(&full)));
+        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+    }
+    __syncwarp();
+    arrive_relaxed();
+    wait();
+    for (int r = 0; r < 2; r++)
+        asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];"
+                     :: "r"(mapa(at(&full), r)) : "memory");
+    while (!done(at(&full), 0)) {}
+    out[blockIdx.x * 32 + threadIdx.x] = 1;
+    arrive_relaxed();
+    wait();
+}
 extern "C" __global__ void in_parts(int* out, int aligned) {
     bool upper = threadIdx.x >= 16;
     if (aligned) {
@@ -149,8 +169,8 @@ def kinds(card: Card, kernel: str, *numbers: int, seed: int | None = None, check
 
 @pytest.mark.parametrize(
     ("kernel", "numbers"),
-    [("fine", ()), ("late_write", (0, 0)), ("told", (1,)), ("unwritten", (1,)),
-     ("stays_for_word", (1,))],
+    [("fine", ()), ("late_write", (0, 0)), ("late_write", (2, 0)), ("told", (1,)),
+     ("unwritten", (1,)), ("prologue", ()), ("stays_for_word", (1,))],
 )  # fmt: skip
 @pytest.mark.parametrize("seed", [None, 1])
 def test_ordered_visits_are_fine(card: Card, kernel: str, numbers, seed: int | None) -> None:
@@ -165,6 +185,7 @@ def test_ordered_visits_are_fine(card: Card, kernel: str, numbers, seed: int | N
         ("both_write", (), "write-after-write hazard"),
         ("wrong_barrier", (), "read-after-write hazard|write-after-read hazard"),
         ("late_write", (0, 1), "read-after-write hazard|write-after-read hazard"),
+        ("late_write", (2, 1), "read-after-write hazard|write-after-read hazard"),
         ("late_write", (1, 0), "read-after-write hazard|write-after-read hazard"),
         ("told", (0,), "read-after-write hazard|write-after-read hazard"),
         ("stays_for_word", (0,), "block may exit while its shared memory is in use"),

@@ -223,3 +223,18 @@ extern "C" __global__ void tiny(float* out) {
     out = np.zeros(2, np.float32)
     card.run(source, "tiny", 2, 1, out, cluster=(2, 1, 1))
     np.testing.assert_array_equal(out, np.full(2, 1e-40, np.float32))
+
+
+def test_shared_memory_begins_where_swizzles_want_it(card: Card) -> None:
+    source = """
+extern "C" __global__ void aligned(unsigned* out) {
+    __shared__ int some;
+    extern __shared__ __align__(1024) char tiles[];
+    some = 1;
+    out[2 * blockIdx.x] = (unsigned)((size_t)tiles % 1024);
+    out[2 * blockIdx.x + 1] = (unsigned)__cvta_generic_to_shared(tiles) % 1024 + some - 1;
+}
+"""
+    out = np.ones(8, np.uint32)
+    card.run(source, "aligned", 4, 1, out, shared_bytes=3000, cluster=(2, 1, 1))
+    assert not out.any()
