@@ -29,6 +29,7 @@ from emulator.native.layout import (
 )
 
 RELEASE, LEAVE = "coalesce_release_cluster", "coalesce_leave_cluster"
+DRAW = "coalesce_draw_rank"
 OBSERVE, observe_type = "coalesce_observe_leave_block", routine_type("void", "int64", "int64")
 release_type = routine_type("int64", "int64", "int64")
 ENTRIES = ("coalesce_run_clusters", "coalesce_step_cluster")
@@ -64,7 +65,7 @@ def _define_step(module: ir.Module, step: ir.Function) -> ir.Function:
     size = load(builder, field(builder, cluster, Cluster, "size"), i32)
     statuses = (DONE, YIELD, PAUSE)
     seen = {status: builder.alloca(i32) for status in (*statuses, STUCK)}
-    sweeps_at = builder.alloca(i32)
+    sweeps_at, first_at = builder.alloca(i32), builder.alloca(i32)
     budget = load(builder, field(builder, context, Context, "budget"), i32)
     short = builder.icmp_unsigned("==", budget, zero)
     builder.store(builder.select(short, one, ir.Constant(i32, SWEEPS)), sweeps_at)
@@ -73,8 +74,9 @@ def _define_step(module: ir.Module, step: ir.Function) -> ir.Function:
     builder.position_at_end(sweep)
     for place in seen.values():
         builder.store(zero, place)
-    with loop(builder, zero, size) as rank:
-        block = _block(builder, cluster, rank)
+    first = _first_rank(builder, context, size, first_at)
+    with loop(builder, zero, size) as turn:
+        block = _block(builder, cluster, builder.urem(builder.add(turn, first), size))
         gone_at = field(builder, block, BlockState, "gone")
         here = builder.icmp_unsigned("==", load(builder, gone_at, i32), zero)
         with builder.if_then(here):
@@ -117,6 +119,20 @@ def _define_step(module: ir.Module, step: ir.Function) -> ir.Function:
     builder.position_at_end(leave)
     builder.ret(builder.select(paused, ir.Constant(i32, PAUSE), ir.Constant(i32, YIELD)))
     return builder.function
+
+
+def _first_rank(
+    builder: ir.IRBuilder, context: ir.Value, size: ir.Value, place: ir.Value
+) -> ir.Value:
+    """The rank that a sweep begins with: 0, or drawn in a launch with a seed."""
+    random = load(builder, field(builder, context, Context, "random"), i64)
+    builder.store(ir.Constant(i32, 0), place)
+    with builder.if_then(builder.icmp_unsigned("!=", random, ir.Constant(i64, 0)), likely=False):
+        known = builder.module.globals.get(DRAW)
+        routine = known or ir.Function(builder.module, release_type, name=DRAW)
+        drawn = builder.call(routine, [builder.ptrtoint(context, i64), builder.zext(size, i64)])
+        builder.store(builder.trunc(drawn, i32), place)
+    return load(builder, place, i32)
 
 
 def _define_run(module: ir.Module, start: ir.Function, step: ir.Function) -> None:

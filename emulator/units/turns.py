@@ -27,6 +27,12 @@ def draw(context: int, below: int) -> int:
     return int(((state >> 33) & 0x3FFFFFFF) % below)
 
 
+@routine("int64", "int64", "int64")
+def draw_rank(context: int, size: int) -> int:
+    """Which block of a cluster goes first in a sweep over them."""
+    return draw(context, size)
+
+
 @routine("void", "int64", "int64")
 def shuffle_turns(context: int, block: int) -> None:
     """A new order of the block's warps, and a new length of slices, for one round."""

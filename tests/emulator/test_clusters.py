@@ -238,3 +238,25 @@ extern "C" __global__ void aligned(unsigned* out) {
     out = np.ones(8, np.uint32)
     card.run(source, "aligned", 4, 1, out, shared_bytes=3000, cluster=(2, 1, 1))
     assert not out.any()
+
+
+def test_a_seed_shuffles_which_block_of_a_cluster_goes_first(card: Card) -> None:
+    source = """
+#include <cooperative_groups.h>
+namespace cg = cooperative_groups;
+extern "C" __global__ void order(int* out) {
+    __shared__ int turn;
+    cg::cluster_group cluster = cg::this_cluster();
+    turn = 0;
+    cluster.sync();
+    out[blockIdx.x] = atomicAdd(cluster.map_shared_rank(&turn, 0), 1);
+    cluster.sync();
+}
+"""
+    orders = set()
+    for seed in range(6):
+        out = np.zeros(4, np.int32)
+        card.run(source, "order", 4, 1, out, cluster=(4, 1, 1), seed=seed)
+        assert sorted(out) == [0, 1, 2, 3]
+        orders.add(tuple(out))
+    assert len(orders) > 2
