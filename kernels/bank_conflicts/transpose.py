@@ -14,7 +14,7 @@ from kernels.runtime import Device
 TILE = 32
 BLOCK = (32, 8)  # threads; as in transpose.cu
 BEST_TILE = 64
-BEST_THREADS = 256  # as in transpose_best.cu
+BEST_THREADS = {"transpose_best": 128, "transpose_best_any": 256}  # as in transpose_best.cu
 
 
 def transpose_naive(device: Device, x: Any, y: Any) -> None:
@@ -44,16 +44,17 @@ def transpose_swizzled(device: Device, x: Any, y: Any) -> None:
 def transpose_best(device: Device, x: Any, y: Any) -> None:
     """:func:`transpose_naive`'s result, as fast as a copy.
 
-    16 bytes an access where rows of both matrices begin at multiples of 16 bytes, which is when
-    rows and columns are multiples of 4; otherwise 4 bytes on the side where they do not, by the
-    kernel ``transpose_best_any``. How near it comes to a copy is recorded by
-    ``python -m benchmarks.bank_conflicts_h100``.
+    16 bytes an access where rows of both matrices begin at multiples of 32 bytes, which is when
+    rows and columns are multiples of 8; otherwise 4 bytes, by the kernel ``transpose_best_any``.
+    How near it comes to a copy is recorded by ``python -m benchmarks.bank_conflicts_h100``.
     """
     rows, cols = _shapes("transpose_best", x, y)
     blocks = tiles("transpose_best", rows, cols, BEST_TILE, BEST_TILE)
-    whole = rows % 4 == 0 and cols % 4 == 0
-    kernel = program("transpose_best")["transpose_best" if whole else "transpose_best_any"]
-    device.launch(kernel, blocks, BEST_THREADS, (x, y, rows, cols))
+    whole = rows % 8 == 0 and cols % 8 == 0
+    aligned = min(device.alignment(x), device.alignment(y)) >= 32
+    kernel = "transpose_best" if whole and aligned else "transpose_best_any"
+    args = (x, y, rows, cols)
+    device.launch(program("transpose_best")[kernel], blocks, BEST_THREADS[kernel], args)
 
 
 def _shapes(name: str, x: Any, y: Any) -> tuple[int, int]:

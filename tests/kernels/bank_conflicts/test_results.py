@@ -126,7 +126,8 @@ def test_kernels_can_be_recorded_into_a_plan(device):
     ("family", "line"),
     [
         ("transpose_best", f"constexpr int TILE = {BEST_TILE};"),
-        ("transpose_best", f"constexpr int THREADS = {BEST_THREADS};"),
+        ("transpose_best", f"constexpr int QUAD_THREADS = {BEST_THREADS['transpose_best']};"),
+        ("transpose_best", f"constexpr int THREADS = {BEST_THREADS['transpose_best_any']};"),
         ("column_sums", f"constexpr int STRIP = {STRIP};"),
         ("patterns", f"constexpr int PLACES = {places.PLACES};"),
         ("patterns", f"constexpr int LOADS = {places.LOADS};"),
