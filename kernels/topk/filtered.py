@@ -14,20 +14,27 @@ import numpy as np
 
 from kernels.launches import blocks_for
 from kernels.runtime import Device, KernelFunction
-from kernels.topk.launches import ENTRY, Rows, check, instance
+from kernels.topk.launches import FOUND, Rows, check, instance
 
 THREADS = 1024  # of a block that selects, as in select.cuh
-ALONE = 1 << 15  # elements of a row up to which its block needs no filter
+MOST_ITEMS = 8  # elements a thread of a row that its block holds in registers
 
 
 @dataclass(frozen=True)
 class FilterShape:
-    """How the filter goes through rows."""
+    """How rows are sampled, and how the filter goes through them."""
 
-    block: int = 512
+    items: int = 4  # samples a thread of a block that samples
+    parts: int = 1  # such blocks a row
+    block: int = 512  # threads of a block of the filter
     loads: int = 4  # of 16 bytes in flight, a thread
-    blocks_per_sm: int = 4
-    sample: int = 16384
+    blocks_per_sm: int = 16
+    margin: float = 6.0  # standard deviations by which the pivot is better safe than sorry
+
+    @property
+    def sample(self) -> int:
+        """Elements of a row that are sampled."""
+        return self.items * THREADS * self.parts
 
     def grid(self, rows: Rows, sm_count: int) -> tuple[int, int]:
         """Blocks a row, and rows: as many as run at once, or fewer where rows are short."""
@@ -35,16 +42,23 @@ class FilterShape:
         most = max(self.blocks_per_sm * sm_count // rows.count, 1)
         return min(max(blocks_for(packs, self.block * self.loads), 1), most), rows.count
 
+    def room(self, rows: Rows) -> int:
+        """Entries of a row that there is room for: eight standard deviations more than aimed at."""
+        likely = rows.k * self.sample / rows.length
+        wanted = min(
+            ceil(likely + self.margin * (sqrt(likely) + 2)), self.sample
+        )  # as in filter.cu
+        most = 1.125 * wanted + 8 * sqrt(wanted) + 16
+        return min(ceil(most * max(rows.length / self.sample, 1.2 * self.parts)), rows.length)
 
-LONG = FilterShape()
-SHORT = FilterShape(sample=4096)
 
-
-def room_for(k: int, length: int, sample: int) -> int:
-    """Entries that the filter may keep of a row: eight standard deviations more than it should."""
-    likely = k * sample / length
-    wanted = min(ceil(likely + 6 * sqrt(likely)) + 12, sample)  # as in filter.cu
-    return min(ceil((wanted + 8 * sqrt(wanted) + 16) * length / sample), length)
+def shape_for(rows: Rows) -> FilterShape:
+    """A shape that suits: a larger sample leaves less to select from, and takes longer itself."""
+    if rows.length < 1 << 18:
+        return FilterShape(items=2 if rows.count > 8 else 4, block=256, loads=1)
+    if rows.length < 1 << 24 or rows.count > 8:
+        return FilterShape()
+    return FilterShape(parts=16 if rows.length < 1 << 26 else 64)
 
 
 def topk_filtered(
@@ -70,18 +84,19 @@ def topk_filtered(
     if not rows.count * rows.k:
         return
     given = () if lengths is None else (lengths,)
-    if rows.length <= ALONE and shape is None:
-        kernel = _kernel("topk_select", rows, largest, lengths, LONG)
+    if rows.length <= MOST_ITEMS * THREADS and shape is None:
+        items = 1 << (blocks_for(rows.length, THREADS) - 1).bit_length()
+        kernel = _kernel("topk_select", rows, largest, lengths, FilterShape(items=items))
         arguments = (x, *given, values, indices, rows.length, rows.k)
         device.launch(kernel, rows.count, THREADS, arguments)
         return
-    chosen = shape or (LONG if rows.length >= 1 << 22 else SHORT)
-    room = room_for(rows.k, rows.length, chosen.sample)
-    found = device.empty((rows.count, 3), np.uint64)
+    chosen = shape or shape_for(rows)
+    room = chosen.room(rows)
+    found = device.asarray(np.zeros((rows.count, FOUND), np.uint64))
     kept = device.empty((rows.count, room), np.uint64)
     device.launch(
-        _kernel("topk_pivot", rows, largest, lengths, chosen), rows.count, THREADS,
-        (x, *given, found, rows.length, rows.k), ENTRY * chosen.sample,
+        _kernel("topk_pivot", rows, largest, lengths, chosen), (chosen.parts, rows.count), THREADS,
+        (x, *given, found, kept, rows.length, rows.k, room, chosen.margin),
     )  # fmt: skip
     device.launch(
         _kernel("topk_filter", rows, largest, lengths, chosen),
@@ -101,35 +116,33 @@ def _kernel(
     key, order = rows.key, str(largest).lower()
     given, passed = ("const int* lengths, ", "lengths") if lengths is not None else ("", "nullptr")
     found, cast = "unsigned long long* found, ", "reinterpret_cast<Found*>(found)"
+    kept = "unsigned long long* kept, "
     threads, parameters, call = {
         "topk_pivot": (
             THREADS,
-            f"{found}unsigned n, unsigned k",
-            f"topk_pivot<{order}, {shape.sample}>(keys, {passed}, {cast}, n, k)",
+            f"{found}{kept}unsigned n, unsigned k, unsigned room, float margin",
+            f"topk_pivot<{order}, {shape.items}>(keys, {passed}, {cast}, kept, n, k, room, margin)",
         ),
         "topk_filter": (
             shape.block,
-            f"{found}unsigned long long* kept, unsigned n, unsigned room",
+            f"{found}{kept}unsigned n, unsigned room",
             f"topk_filter<{order}, {shape.block}, {shape.loads}>"
             f"(keys, {passed}, {cast}, kept, n, room)",
         ),
         "topk_finish": (
             THREADS,
-            f"{found}const unsigned long long* kept, {key}* values, int* indices, unsigned n, "
-            "unsigned room, unsigned k",
-            f"topk_finish<{order}, true>"
-            f"(keys, {passed}, {cast}, kept, values, indices, n, room, k)",
+            f"{found}const {kept}{key}* values, int* indices, unsigned n, unsigned room, "
+            "unsigned k",
+            f"topk_finish<{order}>(keys, {passed}, {cast}, kept, values, indices, n, room, k)",
         ),
         "topk_select": (
             THREADS,
             f"{key}* values, int* indices, unsigned n, unsigned k",
-            f"topk_finish<{order}, false>"
-            f"(keys, {passed}, (const Found*)nullptr, (const Entry*)nullptr, values, indices, n, "
-            "0, k)",
+            f"topk_select<{order}, {shape.items}>(keys, {passed}, values, indices, n, k)",
         ),
     }[name]
     text = (
-        f'extern "C" __global__ void __launch_bounds__({threads})\n'
+        f'extern "C" __global__ void __launch_bounds__({threads}, 1)\n'
         f"{name}(const {key}* keys, {given}{parameters}) {{\n  {call};\n}}\n"
     )
     return instance("filter", name, text)

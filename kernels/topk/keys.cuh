@@ -20,31 +20,40 @@ __device__ unsigned ordered(__nv_bfloat16 x) { return ordered(__bfloat162float(x
 __device__ unsigned ordered(int x) { return unsigned(x) ^ 0x80000000u; }
 __device__ unsigned ordered(unsigned x) { return x; }
 
-// The entry of an element: larger is better.
+// The rank of a key: larger is better.
 template <bool LARGEST, class Key>
 __device__ unsigned rank_of(Key x) {
   return LARGEST ? ordered(x) : ~ordered(x);
 }
+
+// Whether a key may have at least the rank `bar`, at the price of one comparison: never no where the
+// rank says yes. NaN compares as nothing does, and may.
+template <bool LARGEST>
+struct Bar {
+  unsigned bits;  // of the rank, as `ordered` numbers have them
+  __device__ explicit Bar(unsigned rank) : bits(LARGEST ? rank : ~rank) {}
+  __device__ float real() const {
+    return __uint_as_float(bits & 0x80000000u ? bits & 0x7FFFFFFFu : ~bits);
+  }
+  __device__ bool passes(float x) const { return LARGEST ? !(x < real()) : !(x > real()); }
+  __device__ bool passes(__half x) const { return passes(__half2float(x)); }
+  __device__ bool passes(__nv_bfloat16 x) const { return passes(__bfloat162float(x)); }
+  __device__ bool passes(unsigned x) const { return LARGEST ? x >= bits : x <= bits; }
+  __device__ bool passes(int x) const { return passes(unsigned(x) ^ 0x80000000u); }
+};
+
+// Never 0: no index is so large.
 __device__ Entry entry_of(unsigned rank, unsigned index) {
   return Entry(rank) << 32 | (0xFFFFFFFFu - index);
 }
 __device__ unsigned index_of(Entry entry) { return 0xFFFFFFFFu - unsigned(entry); }
 
-// One row of a matrix, and the entries it has.
+// One row of a matrix, as a list of entries.
 template <bool LARGEST, class Key>
 struct Row {
   const Key* keys;
   unsigned length;
-  __device__ unsigned count() const { return length; }
   __device__ Entry operator[](unsigned i) const {
     return entry_of(rank_of<LARGEST>(keys[i]), i);
   }
-};
-
-// Entries that lie in memory.
-struct Entries {
-  const Entry* entries;
-  unsigned length;
-  __device__ unsigned count() const { return length; }
-  __device__ Entry operator[](unsigned i) const { return entries[i]; }
 };

@@ -19,7 +19,7 @@ KEYS = {
     np.dtype(np.int32): "int",
     np.dtype(np.uint32): "unsigned",
 }
-ENTRY = 8  # bytes of a key and its index, as in keys.cuh
+FOUND = 3  # 64-bit words that are known of a row between kernels, as in filter.cu
 LONGEST = (1 << 31) - 1  # elements of a row: indices are int32
 
 

@@ -12,9 +12,9 @@ from kernels.launches import launches_of
 from kernels.topk import FilterShape, reference, topk_filtered
 
 KINDS = ("uniform", "normal", "adversarial", "few", "equal", "special", "ascending", "descending")
-# a sample so small that it often misleads, and one that is as large as a block
-MISLED = FilterShape(block=64, loads=1, blocks_per_sm=1, sample=32)
-FILTERED = FilterShape(block=128, loads=2, sample=1024)
+# a pivot that is too good as often as not, and one of several blocks that is safe
+MISLED = FilterShape(items=1, block=64, loads=1, blocks_per_sm=1, margin=0.0)
+FILTERED = FilterShape(items=1, parts=2, block=128, loads=2)
 SHAPES = (None, MISLED, FILTERED)
 
 
@@ -69,21 +69,22 @@ def check(device, keys, k, *, shift=0, lengths=None, **options):
         assert (at[row, wanted.size :] == -1).all()
 
 
-# Each is compiled for itself, which takes longer than running it.
+# Each is compiled for itself, which takes longer than running it: (dtype, shape, largest).
 VARIANTS = (
-    *((np.float32, shape) for shape in SHAPES), (np.float16, FILTERED), (np.int32, MISLED),
-    (ml_dtypes.bfloat16, None), (np.uint32, None),
+    (np.float32, None, True), (np.float32, MISLED, False), (np.float32, FILTERED, True),
+    (np.float16, FILTERED, False), (np.int32, MISLED, True), (ml_dtypes.bfloat16, None, False),
+    (np.uint32, None, True),
 )  # fmt: skip
 
 
 @settings(max_examples=100)
 @given(
     variant=st.sampled_from(VARIANTS), kind=st.sampled_from(KINDS), rows=st.integers(1, 3),
-    n=st.integers(1, 40) | st.integers(1, 5000), part=st.floats(0, 1), largest=st.booleans(),
-    shift=st.integers(0, 8), seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 40) | st.integers(1, 2000), part=st.floats(0, 1), shift=st.integers(0, 8),
+    seed=st.integers(0, 2**32 - 1),
 )  # fmt: skip
-def test_the_best_are_found(device, variant, kind, rows, n, part, largest, shift, seed):
-    dtype, shape = variant
+def test_the_best_are_found(device, variant, kind, rows, n, part, shift, seed):
+    dtype, shape, largest = variant
     keys = keys_of(kind, dtype, (rows, n), np.random.default_rng(seed))
     k = max(1, round(part * part * n))  # small ones more often
     check(device, keys, k, shift=shift, largest=largest, shape=shape)
@@ -112,7 +113,7 @@ def test_all_elements_may_be_asked_for(device, rng):
 @pytest.mark.parametrize("kind", ["normal", "equal", "special"])
 @pytest.mark.parametrize("shape", SHAPES, ids=["alone", "misled", "filtered"])
 def test_no_check_has_anything_to_say(device, kind, shape, rng):
-    x = placed(device, keys_of(kind, np.float32, (2, 3000), rng), 3)
+    x = placed(device, keys_of(kind, np.float32, (2, 2000), rng), 3)
     values, indices = device.empty((2, 100), np.float32), device.empty((2, 100), np.int32)
     for one in launches_of(device, topk_filtered, x, values, indices, shape=shape):
         report = device.profile(
