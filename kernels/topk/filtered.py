@@ -58,7 +58,9 @@ def shape_for(rows: Rows) -> FilterShape:
         return FilterShape(items=2 if rows.count > 8 else 4, block=256, loads=1)
     if rows.length < 1 << 24 or rows.count > 8:
         return FilterShape()
-    return FilterShape(parts=16 if rows.length < 1 << 26 else 64)
+    if rows.length < 1 << 26:
+        return FilterShape(parts=16)
+    return FilterShape(items=8, parts=32, block=1024, blocks_per_sm=1)
 
 
 def topk_filtered(
