@@ -14,6 +14,7 @@ from kernels.runtime import Device
 TILE = 32
 BLOCK = (32, 8)  # threads; as in transpose.cu
 BEST_TILE = 64
+SECTOR = 8  # floats
 BEST_THREADS = {"transpose_best": 128, "transpose_best_any": 256}  # as in transpose_best.cu
 
 
@@ -49,10 +50,11 @@ def transpose_best(device: Device, x: Any, y: Any) -> None:
     How near it comes to a copy is recorded by ``python -m benchmarks.bank_conflicts_h100``.
     """
     rows, cols = _shapes("transpose_best", x, y)
-    blocks = tiles("transpose_best", rows, cols, BEST_TILE, BEST_TILE)
-    whole = rows % 8 == 0 and cols % 8 == 0
+    whole = rows % SECTOR == 0 and cols % SECTOR == 0
     aligned = min(device.alignment(x), device.alignment(y)) >= 32
     kernel = "transpose_best" if whole and aligned else "transpose_best_any"
+    more = 0 if kernel == "transpose_best" else SECTOR - 1  # its tiles begin before the matrix
+    blocks = tiles("transpose_best", rows + more if rows else 0, cols, BEST_TILE, BEST_TILE)
     args = (x, y, rows, cols)
     device.launch(program("transpose_best")[kernel], blocks, BEST_THREADS[kernel], args)
 

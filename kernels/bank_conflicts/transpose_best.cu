@@ -6,22 +6,12 @@ constexpr int TILE = 64;
 constexpr int QUADS = TILE / 4;     // float4s across a tile
 constexpr int QUAD_THREADS = 128;   // of a block of transpose_best
 constexpr int THREADS = 256;        // of one of transpose_best_any
-constexpr int GROUP = 8;            // rows of tiles that are walked through together by the latter
+constexpr int SECTOR = 8;           // floats of 32 bytes, which DRAM and L2 take at a time
+constexpr int PITCH = TILE + 1;
 
 struct Corner {
   int row, col;
 };
-
-// The tile of a block: along rows of `in`, or, GROUP rows of tiles together, along its columns, so that
-// sectors which two tiles share are complete while L2 still holds them.
-template <int GROUP>
-__device__ Corner tile_of(int block, int rows, int cols) {
-  int down = (rows + TILE - 1) / TILE, across = (cols + TILE - 1) / TILE;
-  int first = block / (GROUP * across) * GROUP;
-  int height = min(GROUP, down - first);
-  int within = block - first * across;
-  return {(first + within % height) * TILE, within / height * TILE};
-}
 
 __device__ void transpose_4x4(const float4 (&in)[4], float4 (&out)[4]) {
   out[0] = {in[0].x, in[1].x, in[2].x, in[3].x};
@@ -39,7 +29,8 @@ extern "C" __global__ void __launch_bounds__(QUAD_THREADS)
 transpose_best(const float* __restrict__ in, float* __restrict__ out, int rows, int cols) {
   constexpr int SQUARES = QUADS * QUADS / QUAD_THREADS;
   __shared__ float4 tile[TILE * QUADS];
-  Corner at = tile_of<1>(blockIdx.x, rows, cols);
+  int across = (cols + TILE - 1) / TILE;  // tiles, which blocks take row by row
+  Corner at = {int(blockIdx.x) / across * TILE, int(blockIdx.x) % across * TILE};
   float4 loaded[SQUARES][4], turned[4];
 #pragma unroll
   for (int s = 0; s < SQUARES; ++s) {
@@ -69,47 +60,56 @@ transpose_best(const float* __restrict__ in, float* __restrict__ out, int rows, 
   }
 }
 
-// 4 bytes an access, 16 of them on their way in each thread. Of a tile that is whole, nothing has to
-// be checked, and the next of a thread's elements is a step away that is known beforehand: without
-// that, working out where elements lie takes longer than moving them.
-template <bool WHOLE>
+// 4 bytes an access, for any other number of rows and columns, and arrays that begin anywhere.
+//
+// L2 takes a sector that is written in parts much slower than a whole one, and a row of `out` begins
+// anywhere in a sector. So what a block writes of each row begins where a sector does: up to SECTOR - 1
+// elements before its tile, whose rows are loaded twice, and ends as many before the tile's end. Within
+// the matrix nothing has to be checked, and the next of a thread's elements is a step away that is
+// known beforehand: without that, working out where they lie takes longer than moving them.
+template <bool WITHIN>
 __device__ void transpose_words(const float* in, float* out, int rows, int cols, Corner at,
                                 float* tile) {
-  constexpr int WARPS = THREADS / 32, ROUNDS = TILE / WARPS, PITCH = TILE + 1;
+  constexpr int WARPS = THREADS / 32, LOADS = (TILE + SECTOR) / WARPS, STORES = TILE / WARPS;
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  float item[ROUNDS][2];
-  const float* from = in + size_t(at.row + warp) * cols + at.col + lane;
+  int row = at.row - SECTOR + warp, col = at.col + lane;
+  const float* from = in + ptrdiff_t(row) * cols + col;
+  float item[LOADS][2];
 #pragma unroll
-  for (int i = 0; i < ROUNDS; ++i) {
+  for (int i = 0; i < LOADS; ++i) {
 #pragma unroll
     for (int half = 0; half < 2; ++half)
-      if (WHOLE || (at.row + warp + i * WARPS < rows && at.col + lane + 32 * half < cols))
+      if (WITHIN || (row >= 0 && row < rows && col + 32 * half < cols))
         item[i][half] = from[32 * half];
-    from += size_t(WARPS) * cols;
+    row += WARPS, from += ptrdiff_t(WARPS) * cols;
   }
 #pragma unroll
-  for (int i = 0; i < ROUNDS; ++i)
+  for (int i = 0; i < LOADS; ++i)
 #pragma unroll
     for (int half = 0; half < 2; ++half)
       tile[(warp + i * WARPS) * PITCH + lane + 32 * half] = item[i][half];
   __syncthreads();
-  float* to = out + size_t(at.col + warp) * rows + at.row + lane;
+  float* to = out + size_t(at.col + warp) * rows + at.row;
 #pragma unroll
-  for (int i = 0; i < ROUNDS; ++i) {
+  for (int i = 0; i < STORES; ++i) {
+    int x = warp + i * WARPS;  // a row of `out`
+    int early = size_t(to) / sizeof(float) % SECTOR;
 #pragma unroll
-    for (int half = 0; half < 2; ++half)
-      if (WHOLE || (at.col + warp + i * WARPS < cols && at.row + lane + 32 * half < rows))
-        to[32 * half] = tile[(lane + 32 * half) * PITCH + warp + i * WARPS];
+    for (int half = 0; half < 2; ++half) {
+      int y = lane + 32 * half - early;
+      if (WITHIN || (at.col + x < cols && at.row + y >= 0 && at.row + y < rows))
+        to[y] = tile[(y + SECTOR) * PITCH + x];
+    }
     to += size_t(WARPS) * rows;
   }
 }
 
-// The same for any other number of rows and columns, and arrays that begin anywhere.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 transpose_best_any(const float* __restrict__ in, float* __restrict__ out, int rows, int cols) {
-  __shared__ float tile[TILE * (TILE + 1)];
-  Corner at = tile_of<GROUP>(blockIdx.x, rows, cols);
-  if (at.row + TILE <= rows && at.col + TILE <= cols)
+  __shared__ float tile[(TILE + SECTOR) * PITCH];
+  int down = (rows + SECTOR - 1 + TILE - 1) / TILE;  // tiles, taken column by column
+  Corner at = {int(blockIdx.x) % down * TILE, int(blockIdx.x) / down * TILE};
+  if (at.row >= SECTOR && at.row + TILE <= rows && at.col + TILE <= cols)
     transpose_words<true>(in, out, rows, cols, at, tile);
   else
     transpose_words<false>(in, out, rows, cols, at, tile);
