@@ -20,14 +20,16 @@ from emulator.errors import PtxError
 from emulator.ptx import Function, Immediate, Instruction, PtxModule, Register, Symbol
 from emulator.ptx.syntax import Address, Operand, Pair, Vector
 
-# A setmaxnreg is a block of its own: a warp that has to wait for registers comes to it again.
+# What a warp may have to wait at is a block of its own: it comes to it again. setmaxnreg is one.
 ENDS = {"bra", "ret", "exit", "trap", "call", "brx", "setmaxnreg"}
 WAITS = {"bar", "barrier"}  # a block ends after them: the warp resumes at the next one
 # Operations of lanes on one another, and which operand is the mask of lanes that take part. Lanes
 # meet in an empty block before them.
 TOGETHER = {"shfl": 4, "vote": 2, "match": 2, "redux": 2, "elect": 1, "bar": 0, "barrier": 0}
-WHOLE_WARP = {"mma", "wmma", "ldmatrix", "stmatrix", "movmatrix"}  # all 32 lanes take part
-READS_ITS_FIRST = {"bar", "barrier", "nanosleep", "brx", "call", "red", "stackrestore"}
+WHOLE_WARP = {"mma", "wmma", "wgmma", "ldmatrix", "stmatrix", "movmatrix"}  # all 32 lanes take part
+READS_ITS_FIRST = {
+    "bar", "barrier", "nanosleep", "brx", "call", "red", "stackrestore", "wgmma",
+}  # fmt: skip
 MAYBE_SPINS = {"atom", "nanosleep", "red"}  # a loop that holds one may wait for another lane
 
 
@@ -57,7 +59,7 @@ class Block:
     @property
     def terminator(self) -> Instruction | None:
         last = self.body[-1] if self.body else None
-        return last if last is not None and (last.opcode in ENDS or waits(last)) else None
+        return last if last is not None and (ends(last) or waits(last)) else None
 
     @property
     def may_spin(self) -> bool:
@@ -80,6 +82,18 @@ def may_wait(instruction: Instruction) -> bool:
     ordered = opcode == "ld" and modifiers & {"volatile", "acquire", "relaxed", "cv"}
     tests = opcode == "mbarrier" and modifiers & {"test_wait", "try_wait"}
     return opcode in MAYBE_SPINS or bool(ordered or tests)
+
+
+def ends(instruction: Instruction) -> bool:
+    """Whether control may go elsewhere after the instruction."""
+    return instruction.opcode in ENDS or comes_again(instruction)
+
+
+def comes_again(instruction: Instruction) -> bool:
+    """Whether a warp that cannot go on yet executes the instruction again, later."""
+    return instruction.opcode == "setmaxnreg" or (
+        instruction.opcode == "wgmma" and "wait_group" in instruction.modifiers
+    )
 
 
 def waits(instruction: Instruction) -> bool:
@@ -154,9 +168,9 @@ def _split(function: Function) -> list[Block]:
             met = mask if instruction.predicate is None else None
             if instruction.predicate is not None:
                 starts.add(index + 1)
-        if instruction.opcode == "setmaxnreg":
+        if comes_again(instruction):
             starts.add(index)
-        if instruction.opcode in ENDS or waits(instruction):
+        if ends(instruction) or waits(instruction):
             starts.add(index + 1)
             met = None
         if isinstance(met, Register) and met.name in written_registers(instruction):

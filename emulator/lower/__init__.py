@@ -26,6 +26,7 @@ from emulator.lower import (  # noqa: F401  (each registers its handlers)
     time,
     together,
     video,
+    wgmma,
     wmma,
 )
 from emulator.lower.kernel import lower_kernel

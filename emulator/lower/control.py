@@ -15,6 +15,7 @@ from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.tables import brx
 from emulator.lower.tensor import require_whole_warp
 from emulator.lower.warp import WarpLowering
+from emulator.lower.wgmma import wait as wait_for_products
 from emulator.native.layout import TRAP, i64
 from emulator.ptx import Immediate, Instruction
 
@@ -79,4 +80,5 @@ TERMINATORS: dict[str, Terminator] = {
     "call": call,
     "brx": brx,
     "setmaxnreg": setmaxnreg,
+    "wgmma": wait_for_products,
 }

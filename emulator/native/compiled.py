@@ -35,6 +35,7 @@ FILES: tuple[str, ...] = (
     "watch.wavefronts",
     "watch.local",
     "units.tensor",
+    "units.matrix_descriptor",
     "watch.sectors",
     "watch.cachestate",
     "watch.caches",

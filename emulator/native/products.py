@@ -32,6 +32,7 @@ SUMS = ROWS * ROWS
 unpack_type = ir.FunctionType(ir.VoidType(), [pointer, pointer, i64])
 sums_type = ir.FunctionType(ir.VoidType(), [pointer, pointer, i64])
 multiply_type = ir.FunctionType(ir.VoidType(), [pointer, pointer, pointer, i64, i64, i64])
+multiply_columns_type = ir.FunctionType(ir.VoidType(), [pointer, pointer, pointer, *[i64] * 4])
 multiply_kept_type = ir.FunctionType(
     ir.VoidType(), [pointer, pointer, pointer, i64, i64, i64, pointer]
 )
@@ -305,6 +306,29 @@ def _define_multiply(module: ir.Module, kind: str) -> None:
     builder.ret_void()
 
 
+def multiply_columns_name(kind: str) -> str:
+    """Name of the routine that does as the plain one, block column by block column of B."""
+    return f"coalesce_multiply_columns_{kind}"
+
+
+def _define_multiply_columns(module: ir.Module, kind: str) -> None:
+    """``multiply(a, b, sums, halves, chunks, width, columns)``: that many times 8 columns.
+
+    Blocks of B and of the sums follow one another, all of one block column before the next.
+    """
+    size = 8 if MULTIPLY[kind][0] == double else 4
+    builder = routine(module, multiply_columns_type, multiply_columns_name(kind))
+    a, b, sums, halves, chunks, width, columns = builder.function.args
+    one = module.globals[multiply_name(kind)]
+    b_bytes = builder.mul(builder.mul(chunks, width), ir.Constant(i64, ROWS * size))
+    sums_bytes = builder.mul(halves, ir.Constant(i64, SUMS * size))
+    with loop(builder, ir.Constant(i64, 0), columns) as column:
+        here = [at(builder, base, builder.mul(column, step))
+                for base, step in ((b, b_bytes), (sums, sums_bytes))]  # fmt: skip
+        builder.call(one, [a, *here, halves, chunks, width])
+    builder.ret_void()
+
+
 KEPT = ("f32", "s32")  # what mma.sp multiplies
 
 
@@ -354,7 +378,9 @@ def product_names() -> list[str]:
     names = [unpack_name(kind, turned=turned) for kind in kinds for turned in (False, True)]
     names += [name(kind) for kind in SUM_TYPES for name in (gather_name, scatter_name)]
     names += [multiply_kept_name(kind) for kind in KEPT]
-    return [*names, *(multiply_name(kind) for kind in MULTIPLY)]
+    for name in (multiply_name, multiply_columns_name):
+        names += [name(kind) for kind in MULTIPLY]
+    return names
 
 
 def define_product_routines(module: ir.Module) -> None:
@@ -367,5 +393,6 @@ def define_product_routines(module: ir.Module) -> None:
         _define_scatter(module, kind)
     for kind in MULTIPLY:
         _define_multiply(module, kind)
+        _define_multiply_columns(module, kind)
     for kind in KEPT:
         _define_multiply_kept(module, kind)

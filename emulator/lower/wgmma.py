@@ -1,0 +1,227 @@
+"""``wgmma``: products of a warpgroup's 64 rows with a matrix in shared memory.
+
+Each of the four warps computes its 16 rows when it issues the product, and its registers have them
+at once: what the program may not do before ``wgmma.wait_group`` is watched, not acted out. Each
+warp's part is N / 8 times an ``mma`` of m16n8, whose blocks and sums it shares
+(:mod:`emulator.lower.tensor`, :mod:`emulator.native.products`).
+(PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate Instructions".)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llvmlite import ir
+
+from emulator.cfg import Block
+from emulator.lower.copies import call_unit
+from emulator.lower.memory import components, declare
+from emulator.lower.registry import NotLowered, instruction
+from emulator.lower.tensor import (
+    ALIKE,
+    ELEMENT_BITS,
+    SPARSE,
+    Form,
+    element_types,
+    put,
+    require_whole_warp,
+    shape_of,
+    take,
+)
+from emulator.lower.types import integers
+from emulator.lower.warp import WarpLowering
+from emulator.native.layout import LANES, Warp, at, field, i32, i64, load
+from emulator.native.products import (
+    ROWS,
+    SUMS,
+    gather_name,
+    multiply_columns_name,
+    multiply_columns_type,
+    scatter_name,
+    sums_type,
+    unpack_name,
+    unpack_type,
+)
+from emulator.native.vectors import single
+from emulator.ptx import Immediate, Instruction, Operand, Vector
+
+if TYPE_CHECKING:
+    from emulator.lower.kernel import _KernelLowering
+
+DEPTH_BITS = 256  # of a row of A that one instruction multiplies
+SUMS_OF = {"f16": ("f16", "f32"), "bf16": ("f32",), "tf32": ("f32",), "e4m3": ("f16", "f32"),
+           "s8": ("s32",), "b1": ("s32",)}  # fmt: skip
+WHOLE = {"s8", "b1"}
+HALVES, CHUNKS = 2, 2  # cores in a warp's rows of A, and along K
+CORE_BYTES = 128
+
+# Where things lie in the kernel's room for a product, in bytes.
+A_CORES = 0
+A_MATRIX = A_CORES + HALVES * CHUNKS * CORE_BYTES
+B_CORES = A_MATRIX + HALVES * CHUNKS * 4 * CORE_BYTES
+B_MATRIX = B_CORES + 32 * CHUNKS * CORE_BYTES
+SUM_REGISTERS = B_MATRIX + 32 * CHUNKS * 4 * CORE_BYTES
+SUM_BLOCKS = SUM_REGISTERS + 32 * HALVES * SUMS * 4
+ROOM_BYTES = SUM_BLOCKS + 32 * HALVES * SUMS * 4
+
+
+@dataclass(frozen=True)
+class Product:
+    """One ``wgmma.mma_async``: its form, and what its operands say."""
+
+    form: Form
+    columns: int  # of B, in blocks of 8
+    d: tuple[Operand, ...]
+    a: Operand
+    b: Operand
+    adds: Operand  # whether D is added to
+    negates: bool
+    a_along_k: bool
+    b_along_k: bool
+
+
+def _family(kind: str) -> str:
+    return ALIKE.get(kind, kind)
+
+
+def product_of(inst: Instruction) -> Product:
+    """What a ``wgmma.mma_async`` says. Raises ``NotLowered`` for what the ISA does not have."""
+    m, n, k = shape_of(inst)
+    kinds = element_types(inst)
+    known = {"mma_async", "sync", "aligned", "satfinite", "and", "popc", f"m{m}n{n}k{k}"}
+    if len(kinds) != 3 or set(inst.modifiers) - known - set(kinds):
+        raise NotLowered(inst.text)
+    d, a, b = kinds
+    family = _family(a)
+    widths = range(8, 257, 8)
+    if family in WHOLE:
+        widths = [8, 16, 24, *range(32, 257, 16)]
+    fits = m == 64 and n in widths and k == DEPTH_BITS // ELEMENT_BITS[a]
+    alike = a == b or (family == _family(b) and family in ("e4m3", "s8"))
+    saturates = inst.has("satfinite")
+    if not fits or not alike or d not in SUMS_OF[family] or (saturates and family != "s8"):
+        raise NotLowered(inst.text)
+    if (family == "b1") != inst.has("and") or inst.has("and") != inst.has("popc"):
+        raise NotLowered(inst.text)
+    target, a_at, b_at, adds, *rest = inst.operands
+    numbers = [int(item.value) for item in rest if isinstance(item, Immediate)]
+    turnable = (1 if isinstance(a_at, Vector) else 2) if ELEMENT_BITS[a] == 16 else 0
+    wanted = 0 if family in WHOLE else 2 + turnable
+    if len(numbers) != len(rest) or len(rest) != wanted:
+        raise ValueError(f"{wanted} numbers are to follow scale-d")
+    scales, turns = numbers[:2], numbers[2:]
+    if not set(scales) <= {1, -1} or not set(turns) <= {0, 1}:
+        raise NotLowered(inst.text)
+    turned_a = turnable == 2 and turns[0] == 1
+    turned_b = turnable > 0 and turns[-1] == 1
+    form = Form(16, k, d, a, b, d, saturates, "and" if family == "b1" else "")
+    return Product(form, n // 8, components(target), a_at, b_at, adds,
+                   scales.count(-1) == 1, not turned_a, not turned_b)  # fmt: skip
+
+
+@instruction("wgmma")
+def wgmma(lower: WarpLowering, inst: Instruction) -> None:
+    """``wgmma.mma_async``, ``.fence`` and ``.commit_group``."""
+    if SPARSE & set(inst.modifiers):
+        raise NotLowered(inst.text)
+    if inst.has("mma_async"):
+        _multiply(lower, inst)
+    elif inst.has("fence") or inst.has("commit_group"):
+        require_whole_warp(lower, inst)
+    else:
+        raise NotLowered(inst.text)
+
+
+def wait(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
+    """``wgmma.wait_group.sync.aligned n``."""
+    (pending,) = inst.operands
+    if block.falls_to is None or not isinstance(pending, Immediate):
+        raise NotLowered(inst.text)
+    require_whole_warp(kernel.lower, inst)
+    kernel.lower.store_registers()
+    kernel.jump(block, block.falls_to)
+
+
+def _multiply(lower: WarpLowering, inst: Instruction) -> None:
+    product = product_of(inst)
+    form, columns = product.form, product.columns
+    per = 2 if form.d == "f16" else 4
+    if len(product.d) != per * columns:
+        raise ValueError(f"{len(product.d)} registers of D, not {per * columns}")
+    require_whole_warp(lower, inst)
+    builder = lower.builder
+    sums = [lower.read(item, "b32") for item in product.d]
+    adds = lower.read(product.adds, "pred")
+    a_items = components(product.a) if isinstance(product.a, Vector) else None
+    if a_items is not None and len(a_items) != HALVES * CHUNKS:
+        raise ValueError(f"{len(a_items)} registers of A, not {HALVES * CHUNKS}")
+    a_values = [lower.read(item, "b32") for item in a_items or ()]
+    descriptors = [] if a_items is not None else [lower.read(product.a, "b64")]
+    descriptors.append(lower.read(product.b, "b64"))
+    descriptors = [builder.extract_element(d, ir.Constant(i32, 0)) for d in descriptors]
+    lower.spill()
+    room = lower.room("products", ROOM_BYTES)
+
+    def place(offset: int) -> ir.Value:
+        return at(builder, room, offset)
+
+    def address(offset: int) -> ir.Value:
+        return builder.ptrtoint(place(offset), i64)
+
+    def count(number: int) -> ir.Constant:
+        return ir.Constant(i64, number)
+
+    zero = ir.Constant(sums[0].type, [0] * LANES)
+    sums = [builder.select(adds, value, zero) for value in sums]
+    put(lower, [zero] * len(sums) if form.saturates else sums, place(SUM_REGISTERS))
+    if a_items is None:
+        index = load(builder, field(builder, lower.warp, Warp, "index"), i32)
+        first = builder.shl(builder.and_(index, ir.Constant(i32, 3)), ir.Constant(i32, 1))
+        call_unit(lower, "gather_operand", descriptors[0], address(A_CORES), first, HALVES, CHUNKS,
+                  int(product.a_along_k), at_site=True)  # fmt: skip
+    else:
+        # registers 0 and 1 are two halves of one chunk; gathered cores go by halves
+        put(lower, [a_values[i] for i in (0, 2, 1, 3)], place(A_CORES))
+    call_unit(lower, "gather_operand", descriptors[-1], address(B_CORES), 0, columns, CHUNKS,
+              int(product.b_along_k), at_site=True)  # fmt: skip
+    _unpack(lower, product, room)
+    halves = count(HALVES * columns)
+    gather = declare(lower.module, sums_type, gather_name(form.c))
+    builder.call(gather, [place(SUM_REGISTERS), place(SUM_BLOCKS), halves])
+    multiply = declare(
+        lower.module, multiply_columns_type, multiply_columns_name(form.bits or form.work)
+    )
+    builder.call(multiply, [place(A_MATRIX), place(B_MATRIX), place(SUM_BLOCKS), count(HALVES),
+                            count(CHUNKS), count(form.width), count(columns)])  # fmt: skip
+    scatter = declare(lower.module, sums_type, scatter_name(form.d))
+    builder.call(scatter, [place(SUM_REGISTERS), place(SUM_BLOCKS), halves])
+    results = take(lower, place(SUM_REGISTERS), len(sums), 32)
+    if form.saturates:
+        add = lower.intrinsic("llvm.sadd.sat.v32i32", integers(32), [integers(32)] * 2)
+        results = [builder.call(add, [old, new]) for old, new in zip(sums, results, strict=True)]
+    for item, value in zip(product.d, results, strict=True):
+        lower.write(item, value, inst)
+
+
+def _unpack(lower: WarpLowering, product: Product, room: ir.Value) -> None:
+    """Cores to numbers: of A [chunk][half][row][k], of B [column][chunk][k][8]."""
+    builder, form = lower.builder, product.form
+    # A core of A has rows of A for its lines where they run along K, a core of B columns of B.
+    unpack_a = unpack_name(form.a, turned=not product.a_along_k)
+    routine = declare(lower.module, unpack_type, unpack_a)
+    block_bytes = ROWS * form.width * 4
+    for half in range(HALVES):
+        for chunk in range(CHUNKS):
+            core = at(builder, room, A_CORES + (half * CHUNKS + chunk) * CORE_BYTES)
+            block = at(builder, room, A_MATRIX + (chunk * HALVES + half) * block_bytes)
+            builder.call(routine, [core, block, ir.Constant(i64, 1)])
+    if product.negates:
+        part = ir.VectorType(single, ROWS * form.width)
+        for index in range(HALVES * CHUNKS):
+            block = at(builder, room, A_MATRIX + index * block_bytes)
+            builder.store(builder.fneg(load(builder, block, part, 16)), block, align=16)
+    unpack_b = unpack_name(form.b, turned=product.b_along_k)
+    routine = declare(lower.module, unpack_type, unpack_b)
+    cores = ir.Constant(i64, product.columns * CHUNKS)
+    builder.call(routine, [at(builder, room, B_CORES), at(builder, room, B_MATRIX), cores])

@@ -1,0 +1,241 @@
+"""What ``wgmma`` reads and writes, in NumPy: where matrices lie in shared memory, and kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tests.emulator.fragments import (
+    A_PLACES,
+    BITS,
+    C_PLACES,
+    Place,
+    from_registers,
+    patterns,
+    to_registers,
+)
+
+SWIZZLES = {0: 0, 32: 3, 64: 2, 128: 1}  # bytes to a descriptor's bits 62 and 63
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a matrix of lines (M or N) by K lies, from ``start`` on; strides in bytes."""
+
+    swizzle: int
+    along_k: bool
+    start: int
+    leading: int
+    stride: int
+    base: int = 0
+
+    @property
+    def descriptor(self) -> int:
+        """The 64 bits that say so."""
+        return (
+            SWIZZLES[self.swizzle] << 62 | self.base << 49 | self.stride >> 4 << 32
+            | self.leading >> 4 << 16 | self.start >> 4
+        )  # fmt: skip
+
+    def byte(self, outer: int, k: int, bits: int) -> int:
+        """Where element (outer, k) starts: the canonical layouts of PTX ISA and CUTLASS."""
+        per = 128 // bits  # elements in 16 bytes
+        inner, other = (k, outer) if self.along_k else (outer, k)
+        unit, within = divmod(inner, per)
+        group, line = divmod(other, 8)
+        if self.swizzle == 0:
+            # K-major: ((8,m),(T,2)) : ((1T,SBO),(1,LBO)); MN-major: the same with LBO for k's
+            first, second = self.leading, self.stride
+            if not self.along_k:
+                first, second = self.stride, self.leading
+            place = unit * first + group * second + line * 16
+        else:
+            units = self.swizzle // 16
+            place = unit // units * self.leading + unit % units * 16
+            place += group * self.stride + line * self.swizzle
+        address = self.start + place + within * bits // 8
+        mask = {32: 1, 64: 3, 128: 7}.get(self.swizzle, 0)
+        return address ^ ((address // 128 - self.base) & mask) * 16
+
+
+def place(memory: np.ndarray, matrix: np.ndarray, kind: str, layout: Layout) -> None:
+    """Write a matrix of (M or N, K) elements into bytes of shared memory."""
+    bits = BITS[kind]
+    raw = patterns(matrix, kind)
+    for outer in range(matrix.shape[0]):
+        for k in range(matrix.shape[1]):
+            start = layout.byte(outer, k, bits)
+            for i in range(max(bits // 8, 1)):
+                memory[start + i] = int(raw[outer, k]) >> 8 * i & 0xFF
+
+
+def tight(swizzle: int, along_k: bool, start: int, outers: int, depth_bytes: int, base: int = 0,
+          gap: int = 0) -> tuple[Layout, int]:  # fmt: skip
+    """A layout of ``outers`` (M or N) with no more than ``gap`` bytes between parts, and its end.
+
+    ``depth_bytes``: of K, in a K-major matrix; 16 bytes are 8 elements along M or N otherwise.
+    """
+    groups = -(-outers // 8)
+    deep = depth_bytes // 16
+    line = max(swizzle, 16)
+    pattern = line * 8 + gap
+    if along_k:
+        if swizzle == 0:
+            layout = Layout(0, True, start, pattern * groups, pattern, base)
+            return layout, start + pattern * groups * deep
+        across = -(-depth_bytes // swizzle)
+        layout = Layout(swizzle, True, start, pattern * groups, pattern, base)
+        return layout, start + pattern * groups * across
+    if swizzle == 0:  # cores of 8 k by 8 elements along M or N
+        layout = Layout(0, False, start, pattern * groups, pattern, base)
+        return layout, start + pattern * groups * deep
+    across = -(-outers * 2 // swizzle)
+    layout = Layout(swizzle, False, start, pattern * deep, pattern, base)
+    return layout, start + pattern * across * deep
+
+
+def by_warps(matrix: np.ndarray, kind: str, place: Place, width: int) -> np.ndarray:
+    """Registers of 128 threads, (registers, 128), of a matrix of 64 rows in 16 x ``width`` parts."""
+    warps = []
+    for warp in range(4):
+        rows = matrix[16 * warp : 16 * warp + 16]
+        parts = [to_registers(rows[:, c : c + width], kind, place)
+                 for c in range(0, matrix.shape[1], width)]  # fmt: skip
+        warps.append(np.concatenate(parts))
+    return np.concatenate(warps, axis=1)
+
+
+def from_warps(registers: np.ndarray, kind: str, columns: int) -> np.ndarray:
+    """The 64 x ``columns`` sums that 128 threads' registers hold."""
+    per = len(registers) * 8 // columns
+    rows = []
+    for warp in range(4):
+        lanes = registers[:, 32 * warp : 32 * warp + 32]
+        rows.append(np.concatenate(
+            [from_registers(lanes[per * j : per * j + per], kind, C_PLACES[16], (16, 8))
+             for j in range(columns // 8)], axis=1))  # fmt: skip
+    return np.concatenate(rows)
+
+
+def kernel(instruction: str, sums: int, a_registers: int, numbers: str) -> str:
+    """PTX of 128 threads: bytes to shared memory, one product, its sums to global memory.
+
+    ``numbers``: what follows scale-d. D and A come and go as [register][thread].
+    """
+    d = [f"%d{i}" for i in range(sums)]
+    a = [f"%a{i}" for i in range(a_registers)]
+    registers = "".join(f"  .reg .b32 {name};\n" for name in (*d, *a))
+    loads = "".join(f"  ld.global.b32 {name}, [%{name[1]}_at+{512 * i}];\n"
+                    for names in (d, a) for i, name in enumerate(names))  # fmt: skip
+    stores = "".join(f"  st.global.b32 [%d_at+{512 * i}], {name};\n" for i, name in enumerate(d))
+    source = "{" + ", ".join(a) + "}" if a else "%a_matrix"
+    return f"""
+.version 8.7
+.target sm_90a
+.address_size 64
+.extern .shared .align 1024 .b8 memory[];
+.visible .entry k(.param .u64 bytes, .param .u32 count, .param .u64 a, .param .u64 d,
+                  .param .u64 a_matrix, .param .u64 b_matrix, .param .u32 adds)
+{{
+  .reg .pred %more, %adds;
+  .reg .b32 %t, %i, %n, %v, %to, %add, %base;
+  .reg .b64 %p, %a_at, %d_at, %from, %a_matrix, %b_matrix;
+{registers}
+  mov.u32 %t, %tid.x;
+  ld.param.u64 %p, [bytes];
+  ld.param.u32 %n, [count];
+  shl.b32 %i, %t, 2;
+  mov.u32 %base, memory;
+copy:
+  cvt.u64.u32 %from, %i;
+  add.u64 %from, %from, %p;
+  ld.global.b32 %v, [%from];
+  add.u32 %to, %base, %i;
+  st.shared.b32 [%to], %v;
+  add.u32 %i, %i, 512;
+  setp.lt.u32 %more, %i, %n;
+  @%more bra copy;
+  fence.proxy.async.shared::cta;
+  bar.sync 0;
+  ld.param.u64 %p, [a];
+  mad.wide.u32 %a_at, %t, 4, %p;
+  ld.param.u64 %p, [d];
+  mad.wide.u32 %d_at, %t, 4, %p;
+  ld.param.u64 %a_matrix, [a_matrix];
+  ld.param.u64 %b_matrix, [b_matrix];
+  ld.param.u32 %add, [adds];
+  setp.ne.u32 %adds, %add, 0;
+{loads}
+  wgmma.fence.sync.aligned;
+  {instruction} {{{", ".join(d)}}}, {source}, %b_matrix, %adds{numbers};
+  wgmma.commit_group.sync.aligned;
+  wgmma.wait_group.sync.aligned 0;
+{stores}
+  ret;
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One product: types of D, A and B, sizes, and how A and B lie; no layout of A: registers."""
+
+    d: str
+    a: str
+    b: str
+    columns: int
+    a_layout: Layout | None
+    b_layout: Layout
+    scale_a: int = 1
+    scale_b: int = 1
+    adds: bool = True
+    saturates: bool = False
+
+    @property
+    def depth(self) -> int:
+        """K."""
+        return 256 // BITS[self.a]
+
+    @property
+    def instruction(self) -> str:
+        """Opcode and modifiers."""
+        shape = f"m64n{self.columns}k{self.depth}"
+        end = ".and.popc" if self.a == "b1" else ""
+        middle = ".satfinite" if self.saturates else ""
+        return f"wgmma.mma_async.sync.aligned.{shape}{middle}.{self.d}.{self.a}.{self.b}{end}"
+
+    @property
+    def numbers(self) -> str:
+        """Operands behind scale-d."""
+        if self.d == "s32":
+            return ""
+        found = [self.scale_a, self.scale_b]
+        if BITS[self.a] == 16:
+            if self.a_layout is not None:
+                found.append(int(not self.a_layout.along_k))
+            found.append(int(not self.b_layout.along_k))
+        return "".join(f", {number}" for number in found)
+
+
+def multiply(card: Any, problem: Problem, a: np.ndarray, b: np.ndarray, c: np.ndarray,
+             nbytes: int) -> np.ndarray:  # fmt: skip
+    """D (64 x N) of A (64 x K), B (K x N) and C, by the emulator."""
+    bits = BITS[problem.a]
+    memory = np.full(nbytes, 0xA5, dtype=np.uint8)
+    a_registers = np.zeros((1, 128), dtype=np.uint32)
+    if problem.a_layout is None:
+        place_a = A_PLACES[16, problem.depth, bits]
+        a_registers = by_warps(a, problem.a, place_a, problem.depth)
+    else:
+        place(memory, a, problem.a, problem.a_layout)
+    place(memory, b.T, problem.b, problem.b_layout)
+    sums = by_warps(c, problem.d, C_PLACES[16], 8)
+    count = 4 if problem.a_layout is None else 0
+    source = kernel(problem.instruction, len(sums), count, problem.numbers)
+    a_descriptor = problem.a_layout.descriptor if problem.a_layout else 0
+    card.run(source, "k", 1, 128, memory, np.uint32(nbytes), a_registers, sums,
+             np.uint64(a_descriptor), np.uint64(problem.b_layout.descriptor),
+             np.uint32(problem.adds), shared_bytes=nbytes)  # fmt: skip
+    return from_warps(sums, problem.d, problem.columns)
