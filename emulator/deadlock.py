@@ -140,6 +140,11 @@ def raise_deadlock(launch: Launch, waiting: Sequence[Slot]) -> NoReturn:
             "setmaxnreg.inc waits until other warps of the block give registers back; all together "
             f"they may have what the launch gave, {launch.context.registers} a thread"
         )
+    elif any("products" in place.verb for place in places):
+        advice = (
+            "wgmma.wait_group waits until all four warps of the warpgroup have committed as many "
+            "groups: each of them must execute every wgmma and every wgmma.commit_group"
+        )
     elif any("lanes" in place.verb for place in places):
         advice = "Every lane of a mask that has not exited must come"
     message = (
@@ -191,6 +196,8 @@ def _place(launch: Launch, pc: int, what: int) -> Place:
         return Place(f"wait for the lanes of mask {what:#010x}", block.meets)
     if block.body and block.body[0].opcode == "setmaxnreg":
         return Place("wait for registers", block.body[0])
+    if block.body and cfg.comes_again(block.body[0]):
+        return Place("wait for the warpgroup's products", block.body[0])
     loop = _loop_around(blocks, number)
     inside = [i for b in loop for i in b.body]
     polls = [i for i in inside if cfg.may_wait(i) and i.opcode != "nanosleep"]

@@ -22,10 +22,12 @@ from emulator.native.layout import (
     READ_ONLY,
     TRAP,
     UNSUPPORTED,
+    WARPGROUP_MISUSE,
 )
 from emulator.ptx import Instruction, Symbol
 from emulator.report import Dim3, Finding
 from emulator.running import Launch, Slot
+from emulator.warpgroupfaults import describe_product
 
 NULL_PAGE = 1 << 16
 NEAR = 1 << 20
@@ -126,6 +128,8 @@ def _describe(launch: Launch, inst: Instruction) -> tuple[str, str]:
         return describe_mbarrier(launch, _find_warp(launch, context.fault_warp)[0])
     if context.fault_kind == CLUSTER_MISUSE:
         return describe_misuse(launch, _find_warp(launch, context.fault_warp)[0])
+    if context.fault_kind == WARPGROUP_MISUSE:
+        return describe_product(launch)
     if context.fault_kind == OUT_OF_BOUNDS:
         slot, _ = _find_warp(launch, context.fault_warp)
         in_cluster = describe_access(launch, slot, access)

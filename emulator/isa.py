@@ -4,7 +4,8 @@
     python -m emulator.isa --write    put it into README.md
     python -m emulator.isa --check    say whether README.md has it as it is
 
-Each row has examples in registers of fixed names; its status is what happens when a warp runs them.
+Each row has examples in registers of fixed names; its status is what happens when a warp runs them,
+or a warpgroup.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def runs(statements: Sequence[str]) -> bool:
     kernel = Module(f"{PREAMBLE}{body}\n  ret;\n}}\n")["k"]
     params = buffer.address.to_bytes(8, "little")
     try:
-        launch(kernel, (1, 1, 1), (32, 1, 1), params, memory, timeout_s=60)
+        launch(kernel, (1, 1, 1), (128 if "wgmma" in body else 32, 1, 1), params, memory, timeout_s=60)
     except UnsupportedInstruction:
         return False
     except DeviceFault as fault:

@@ -229,8 +229,18 @@ SECTIONS: dict[str, list[tuple[str, ...]]] = {
         ("movmatrix", "", "movmatrix.sync.aligned.m8n8.trans.b16 %r0, %r1"),
     ],
     "9.7.14 Warpgroup-level matrices": [
-        ("wgmma", "`.mma_async` `.fence` `.commit_group` `.wait_group`",
-         "wgmma.fence.sync.aligned"),
+        ("wgmma.mma_async", "every shape and type, A in registers or shared memory",
+         "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%r0, %r1, %r2, %r3}, 1, 1, 1, 1, 1, "
+         "0, 0",
+         "wgmma.mma_async.sync.aligned.m64n8k8.f32.tf32.tf32 {%r0, %r1, %r2, %r3}, "
+         "{%r4, %r5, %r6, %r7}, 1, 1, 1, 1",
+         "wgmma.mma_async.sync.aligned.m64n8k32.s32.s8.u8 {%r0, %r1, %r2, %r3}, 1, 1, 1"),
+        ("wgmma.mma_async.sp", "",
+         "wgmma.mma_async.sp.sync.aligned.m64n8k32.f32.f16.f16 {%r0, %r1, %r2, %r3}, 1, 1, %r4, 0, "
+         "1, 1, 1, 0, 0"),
+        ("wgmma.fence", "", "wgmma.fence.sync.aligned"),
+        ("wgmma.commit_group", "", "wgmma.commit_group.sync.aligned"),
+        ("wgmma.wait_group", "", "wgmma.wait_group.sync.aligned 0"),
         ("setmaxnreg", "`.inc` waits for the block's pool", "setmaxnreg.inc.sync.aligned.u32 24"),
     ],
     "9.7.15 Stack manipulation": [

@@ -48,6 +48,7 @@ def setmaxnreg(kernel: _KernelLowering, block: Block, inst: Instruction) -> None
     kernel.store_pcs(lower.mask(), block.number)
     builder.branch(kernel.yield_)
     builder.position_at_end(go_on)
+    kernel.count_block(block)
     kernel.jump(block, block.falls_to)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from emulator.cfg import Block, Graph
+from emulator.cfg import Block, Graph, comes_again
 from emulator.errors import PtxError
 from emulator.lower import copies
 from emulator.lower.calls import return_stacked
@@ -199,8 +199,9 @@ class _KernelLowering:
             lower.site_index = self.sites[block.function.name, block.first]
             meet(self, block, block.meets)
             return
-        self.count_block(block)
         terminator = block.terminator
+        if terminator is None or not comes_again(terminator):
+            self.count_block(block)  # else once it goes on
         body = block.body[:-1] if terminator is not None else block.body
         for offset, inst in enumerate(body):
             lower.site_index = self.sites[block.function.name, block.first + offset]

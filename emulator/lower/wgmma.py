@@ -94,9 +94,9 @@ def product_of(inst: Instruction) -> Product:
         raise NotLowered(inst.text)
     d, a, b = kinds
     family = _family(a)
-    widths = range(8, 257, 8)
+    widths = {*range(8, 257, 8)}
     if family in WHOLE:
-        widths = [8, 16, 24, *range(32, 257, 16)]
+        widths = {8, 24, *range(16, 257, 16)}
     fits = m == 64 and n in widths and k == DEPTH_BITS // ELEMENT_BITS[a]
     alike = a == b or (family == _family(b) and family in ("e4m3", "s8"))
     saturates = inst.has("satfinite")
@@ -127,8 +127,11 @@ def wgmma(lower: WarpLowering, inst: Instruction) -> None:
         raise NotLowered(inst.text)
     if inst.has("mma_async"):
         _multiply(lower, inst)
-    elif inst.has("fence") or inst.has("commit_group"):
+    elif inst.has("fence"):
         require_whole_warp(lower, inst)
+    elif inst.has("commit_group"):
+        require_whole_warp(lower, inst)
+        call_unit(lower, "commit_products", lower.active(inst))
     else:
         raise NotLowered(inst.text)
 
@@ -138,8 +141,18 @@ def wait(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     (pending,) = inst.operands
     if block.falls_to is None or not isinstance(pending, Immediate):
         raise NotLowered(inst.text)
-    require_whole_warp(kernel.lower, inst)
-    kernel.lower.store_registers()
+    lower, builder = kernel.lower, kernel.builder
+    require_whole_warp(lower, inst)
+    active = lower.active(inst)
+    lower.store_registers()
+    complete = call_unit(lower, "wait_for_products", active, int(pending.value))
+    go_on, again = (builder.append_basic_block(name) for name in ("complete", "pending"))
+    builder.cbranch(builder.icmp_signed("!=", complete, ir.Constant(i64, 0)), go_on, again)
+    builder.position_at_end(again)
+    kernel.store_pcs(lower.mask(), block.number)
+    builder.branch(kernel.yield_)
+    builder.position_at_end(go_on)
+    kernel.count_block(block)
     kernel.jump(block, block.falls_to)
 
 
@@ -159,8 +172,23 @@ def _multiply(lower: WarpLowering, inst: Instruction) -> None:
     a_values = [lower.read(item, "b32") for item in a_items or ()]
     descriptors = [] if a_items is not None else [lower.read(product.a, "b64")]
     descriptors.append(lower.read(product.b, "b64"))
+    data = field(builder, lower.warp, Warp, "data")
+    for index, values in enumerate(descriptors):
+        builder.store(values, at(builder, data, 8 * LANES * index), align=64)
     descriptors = [builder.extract_element(d, ir.Constant(i32, 0)) for d in descriptors]
+
+    def count(number: int) -> ir.Constant:
+        return ir.Constant(i64, number)
+
+    active = lower.active(inst)
     lower.spill()
+    some = builder.icmp_unsigned("!=", active, ir.Constant(i32, 0))
+
+    def if_any(number: int) -> ir.Value:
+        """So many cores, unless no lane's predicate holds."""
+        return builder.select(some, count(number), count(0))
+
+    call_unit(lower, "begin_product", active, len(descriptors), at_site=True)
     room = lower.room("products", ROOM_BYTES)
 
     def place(offset: int) -> ir.Value:
@@ -169,21 +197,20 @@ def _multiply(lower: WarpLowering, inst: Instruction) -> None:
     def address(offset: int) -> ir.Value:
         return builder.ptrtoint(place(offset), i64)
 
-    def count(number: int) -> ir.Constant:
-        return ir.Constant(i64, number)
-
     zero = ir.Constant(sums[0].type, [0] * LANES)
     sums = [builder.select(adds, value, zero) for value in sums]
     put(lower, [zero] * len(sums) if form.saturates else sums, place(SUM_REGISTERS))
     if a_items is None:
         index = load(builder, field(builder, lower.warp, Warp, "index"), i32)
         first = builder.shl(builder.and_(index, ir.Constant(i32, 3)), ir.Constant(i32, 1))
-        call_unit(lower, "gather_operand", descriptors[0], address(A_CORES), first, HALVES, CHUNKS,
+        call_unit(lower, "gather_operand", descriptors[0], address(A_CORES), first,
+                  if_any(HALVES), CHUNKS,
                   int(product.a_along_k), at_site=True)  # fmt: skip
     else:
         # registers 0 and 1 are two halves of one chunk; gathered cores go by halves
         put(lower, [a_values[i] for i in (0, 2, 1, 3)], place(A_CORES))
-    call_unit(lower, "gather_operand", descriptors[-1], address(B_CORES), 0, columns, CHUNKS,
+    call_unit(lower, "gather_operand", descriptors[-1], address(B_CORES), 0,
+              if_any(columns), CHUNKS,
               int(product.b_along_k), at_site=True)  # fmt: skip
     _unpack(lower, product, room)
     halves = count(HALVES * columns)

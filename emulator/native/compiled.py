@@ -36,6 +36,7 @@ FILES: tuple[str, ...] = (
     "watch.local",
     "units.tensor",
     "units.matrix_descriptor",
+    "units.warpgroup",
     "watch.sectors",
     "watch.cachestate",
     "watch.caches",

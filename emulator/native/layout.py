@@ -32,6 +32,7 @@ OUT_OF_BOUNDS, MISALIGNED, UNSUPPORTED, TRAP, READ_ONLY = range(1, 6)
 MBARRIER_MISUSE, COPY_MISUSE = 20, 21
 DIVERGENT = 16  # an instruction of the whole warp, reached by a part of it
 CLUSTER_MISUSE = 30
+WARPGROUP_MISUSE = 31
 STACK_OVERFLOW, NO_FUNCTION, OTHER_FUNCTION, NO_TARGET = range(24, 28)
 
 # What was wrong about an mbarrier (emulator.misuse says it in words).
@@ -41,6 +42,9 @@ NOT_LIVE, NOT_SHARED, COUNT_RANGE, TOO_MANY, COMPLETES, TX_RANGE, BAD_STATE, IN_
 
 # What was wrong within a cluster.
 ARRIVED_TWICE, NOT_ARRIVED, OTHER_BLOCKS_MBARRIER, STILL_COMING = range(1, 5)
+
+# What was wrong about a product of a warpgroup.
+NO_WARPGROUP, UNEVEN_DESCRIPTOR, BEYOND_SHARED = range(1, 4)
 
 # What watches a launch, as bits of ``Context.observe``.
 COUNTERS, CACHES, RACES, UNINITIALISED = (1 << bit for bit in range(4))
@@ -252,6 +256,9 @@ class Warp(ctypes.Structure):
         ("cluster_owing", u32),  # lanes that arrived and have not waited since
         ("registers", u32),  # of a thread (emulator.units.registers); 0: not known
         ("padding3", u32),
+        # products of a warpgroup, in groups (emulator.units.warpgroup)
+        ("products_committed", u32),
+        ("products_done", u32),  # complete, and waited for
     ]
 
 

@@ -133,7 +133,9 @@ def _define_start_block(module: ir.Module) -> ir.Function:
         warp = _warp(builder, context, block, number)
         builder.store(zero, field(builder, warp, Warp, "avoid"))
         builder.store(ir.Constant(i32, YIELD), field(builder, warp, Warp, "status"))
-        for name in ("cluster_arrived", "cluster_owing"):
+        for name in (
+            "cluster_arrived", "cluster_owing", "products_committed", "products_done",
+        ):  # fmt: skip
             builder.store(zero, field(builder, warp, Warp, name))
         builder.store(registers, field(builder, warp, Warp, "registers"))
         base = builder.mul(number, ir.Constant(i32, LANES))

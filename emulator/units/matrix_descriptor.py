@@ -26,7 +26,14 @@ CUTLASS's canonical layouts of GMMA.)
 from __future__ import annotations
 
 from emulator.native.compiled import accessors, inner, routine
-from emulator.native.layout import OUT_OF_BOUNDS, BlockState, Context, Warp, offset
+from emulator.native.layout import (
+    BEYOND_SHARED,
+    WARPGROUP_MISUSE,
+    BlockState,
+    Context,
+    Warp,
+    offset,
+)
 from emulator.units.fault import report
 
 read_i64, write_i64 = accessors("int64")
@@ -117,7 +124,9 @@ def gather_operand(
             for line in range(LINES):
                 place = line_at(descriptor, along_k, first + outer, inner_, line)
                 if place + LINE_BYTES > limit:
-                    return report(context, warp, site, OUT_OF_BOUNDS, 0, LINE_BYTES, 0, place)
+                    return report(
+                        context, warp, site, WARPGROUP_MISUSE, 0, LINE_BYTES, BEYOND_SHARED, place
+                    )
                 write_i64(out, read_i64(shared + place))
                 write_i64(out + 8, read_i64(shared + place + 8))
                 out += LINE_BYTES

@@ -19,7 +19,7 @@ FILE = "kernel.cu"
 @functools.cache
 def compile_ptx(source: str) -> str:
     """CUDA C++ to PTX for an H100."""
-    return compile_cuda(source, FILE, "compute_90").ptx
+    return compile_cuda(source, FILE, "compute_90a" if "wgmma" in source else "compute_90").ptx
 
 
 class Card:

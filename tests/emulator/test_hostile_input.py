@@ -120,7 +120,7 @@ def test_what_is_not_ptx_is_refused_with_its_line(ptx, says):
         ),
         (kernel("L: add.u32 %r1, %r1, 1; bra L;"), LaunchTimeout, "stopped after"),
         (kernel("L: bar.sync 0; bra L;"), EmulatorError, "deadlock|stopped after"),
-        (kernel("wgmma.fence.sync.aligned;"), UnsupportedInstruction, "wgmma.fence.sync.aligned"),
+        (kernel("tcgen05.wait::ld.sync.aligned;"), UnsupportedInstruction, "tcgen05.wait::ld"),
     ],
 )
 def test_what_no_gpu_has_is_refused_at_launch(ptx, error, says):

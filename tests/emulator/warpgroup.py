@@ -67,7 +67,12 @@ def place(memory: np.ndarray, matrix: np.ndarray, kind: str, layout: Layout) -> 
     for outer in range(matrix.shape[0]):
         for k in range(matrix.shape[1]):
             start = layout.byte(outer, k, bits)
-            for i in range(max(bits // 8, 1)):
+            if bits < 8:
+                shift = k * bits % 8
+                memory[start] &= ~(((1 << bits) - 1) << shift) & 0xFF
+                memory[start] |= int(raw[outer, k]) << shift
+                continue
+            for i in range(bits // 8):
                 memory[start + i] = int(raw[outer, k]) >> 8 * i & 0xFF
 
 
@@ -97,7 +102,7 @@ def tight(swizzle: int, along_k: bool, start: int, outers: int, depth_bytes: int
 
 
 def by_warps(matrix: np.ndarray, kind: str, place: Place, width: int) -> np.ndarray:
-    """Registers of 128 threads, (registers, 128), of a matrix of 64 rows in 16 x ``width`` parts."""
+    """(registers, 128 threads) of a matrix of 64 rows whose fragments are 16 x ``width``."""
     warps = []
     for warp in range(4):
         rows = matrix[16 * warp : 16 * warp + 16]
@@ -220,10 +225,14 @@ class Problem:
 
 
 def multiply(card: Any, problem: Problem, a: np.ndarray, b: np.ndarray, c: np.ndarray,
-             nbytes: int) -> np.ndarray:  # fmt: skip
-    """D (64 x N) of A (64 x K), B (K x N) and C, by the emulator."""
+             nbytes: int, b_descriptor: int | None = None) -> np.ndarray:  # fmt: skip
+    """D (64 x N) of A (64 x K), B (K x N) and C, by the emulator.
+
+    ``b_descriptor``: what is said of B instead of where it lies.
+    """
     bits = BITS[problem.a]
     memory = np.full(nbytes, 0xA5, dtype=np.uint8)
+    b_descriptor = problem.b_layout.descriptor if b_descriptor is None else b_descriptor
     a_registers = np.zeros((1, 128), dtype=np.uint32)
     if problem.a_layout is None:
         place_a = A_PLACES[16, problem.depth, bits]
@@ -236,6 +245,6 @@ def multiply(card: Any, problem: Problem, a: np.ndarray, b: np.ndarray, c: np.nd
     source = kernel(problem.instruction, len(sums), count, problem.numbers)
     a_descriptor = problem.a_layout.descriptor if problem.a_layout else 0
     card.run(source, "k", 1, 128, memory, np.uint32(nbytes), a_registers, sums,
-             np.uint64(a_descriptor), np.uint64(problem.b_layout.descriptor),
+             np.uint64(a_descriptor), np.uint64(b_descriptor),
              np.uint32(problem.adds), shared_bytes=nbytes)  # fmt: skip
     return from_warps(sums, problem.d, problem.columns)
