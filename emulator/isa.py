@@ -83,13 +83,14 @@ def runs(statements: Sequence[str]) -> bool:
     ends = ("" if statement.startswith("{") else ";" for statement in statements)
     lines = [f"  {statement}{end}" for statement, end in zip(statements, ends, strict=True)]
     body = "\n".join([*registers, *lines])
+    threads = 128 if "wgmma" in body else 32
     memory = DeviceMemory(16 << 20)
     buffer = memory.allocate(1 << 16, "buffer", poison=False)
     buffer.view()[:] = 0
     kernel = Module(f"{PREAMBLE}{body}\n  ret;\n}}\n")["k"]
     params = buffer.address.to_bytes(8, "little")
     try:
-        launch(kernel, (1, 1, 1), (128 if "wgmma" in body else 32, 1, 1), params, memory, timeout_s=60)
+        launch(kernel, (1, 1, 1), (threads, 1, 1), params, memory, timeout_s=60)
     except UnsupportedInstruction:
         return False
     except DeviceFault as fault:
