@@ -141,7 +141,7 @@ def launch(
     if run.watch:
         jit.require("watch.checked", "watch.clocks", "watch.clusters")
     if "synccheck" in named:
-        jit.require("watch.sync")
+        jit.require("watch.sync", "watch.products")
         run.context.complaints = ctypes.addressof(complaints)
     temporary: list[Allocation] = []
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emulator import products
 from emulator.deadlock import barrier_before
 from emulator.faults import thread_of
 from emulator.ptx import Instruction
@@ -40,7 +41,7 @@ def _finding(launch: Launch, entry: Complaint) -> Finding | None:
     x, y, _ = launch.grid
     block: Dim3 = entry.block % x, entry.block // x % y, entry.block // (x * y)
     thread = thread_of(launch, 0, entry.thread)
-    kind = KINDS[entry.kind]
+    kind = KINDS.get(entry.kind) or products.KINDS[entry.kind]
     where = f", {source.file}:{source.line}" if source is not None else ""
     line = f"\n    {source.line}: {source.text.strip()}" if source and source.text.strip() else ""
     times = f"\n    {entry.count:,} times in this launch" if entry.count > 1 else ""
@@ -97,6 +98,8 @@ def _words(launch: Launch, entry: Complaint, inst: Instruction | None) -> str:
                 f"{name} with mask {a:#010x}, of which {_lanes(b)} have exited: what they would "
                 "have given is undefined"
             )
+        case kind if kind in products.KINDS:
+            return products.words(launch, entry)
         case sync.POINTS_DIFFER:
             return (
                 f"{name} with mask {a:#010x}, whose lanes came to different instructions: "

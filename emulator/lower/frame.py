@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from emulator.cfg import Graph
 from emulator.errors import PtxError
+from emulator.hazards import find_hazards
 from emulator.lower.types import bits
 from emulator.native.layout import LANES, STACK_STATE_BYTES, WARP_HEADER_BYTES
 from emulator.ptx import Function, Immediate, Instruction, Symbol
@@ -65,6 +66,8 @@ class Frame:
             for inst in function_.instructions:
                 if inst.opcode == "call":
                     self._place_arguments(function_, inst, by_name)
+        self.hazards = find_hazards(graph.blocks)
+        self.marks = {key: self._take(4) for key in self.hazards.marks}
         self._lay_out_locals(functions)
 
     def _take(self, nbytes: int) -> int:

@@ -9,6 +9,7 @@ from emulator.errors import PtxError
 from emulator.lower import copies
 from emulator.lower.calls import return_stacked
 from emulator.lower.frame import Frame
+from emulator.lower.hazards import watch_products
 from emulator.lower.meetings import meet, release_meetings
 from emulator.lower.registry import HANDLERS, NotLowered
 from emulator.lower.stackplan import StackPlan
@@ -212,6 +213,7 @@ class _KernelLowering:
                 if handler is None:
                     raise NotLowered(inst.opcode)
                 watch_order(lower, inst)
+                watch_products(lower, inst, (block.function.name, block.first + offset), self.sites)
                 handler(lower, inst)
             except NotLowered:
                 lower.fault(UNSUPPORTED, lower.active(inst))
@@ -279,6 +281,8 @@ class _KernelLowering:
 
             try:
                 watch_order(lower, inst)
+                key = block.function.name, block.first + len(block.body) - 1
+                watch_products(lower, inst, key, self.sites)
                 TERMINATORS[inst.opcode](self, block, inst)
             except NotLowered:
                 lower.fault(UNSUPPORTED, lower.active(inst))

@@ -63,6 +63,7 @@ FILES: tuple[str, ...] = (
     "units.turns",
     "units.stack",
     "watch.sync",
+    "watch.products",
 )
 
 Function = TypeVar("Function", bound=Callable[..., Any])

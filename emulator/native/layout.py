@@ -259,6 +259,8 @@ class Warp(ctypes.Structure):
         # products of a warpgroup, in groups (emulator.units.warpgroup)
         ("products_committed", u32),
         ("products_done", u32),  # complete, and waited for
+        ("product_fences", u32),
+        ("padding4", u32),
     ]
 
 

@@ -135,6 +135,7 @@ def _define_start_block(module: ir.Module) -> ir.Function:
         builder.store(ir.Constant(i32, YIELD), field(builder, warp, Warp, "status"))
         for name in (
             "cluster_arrived", "cluster_owing", "products_committed", "products_done",
+            "product_fences",
         ):  # fmt: skip
             builder.store(zero, field(builder, warp, Warp, name))
         builder.store(registers, field(builder, warp, Warp, "registers"))

@@ -1,0 +1,131 @@
+"""What may not be done to a product of a warpgroup in flight, planted and found, with its line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.emulator.test_wgmma import source
+
+REGISTERS = """
+__device__ void multiply(float (&d)[4], const unsigned (&a)[4], const void* b) {
+  asm volatile("wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%0, %1, %2, %3},"
+               " {%4, %5, %6, %7}, %8, 1, 1, 1, 0;"
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(matrix(b)));
+}
+template <int N> __device__ void hold(float (&d)[N]) {
+  for (int i = 0; i < N; ++i) asm volatile("" : "+f"(d[i])::"memory");
+}
+__device__ void store(float* out, const float (&d)[4]) {
+  for (int i = 0; i < 4; ++i) out[4 * threadIdx.x + i] = d[i];
+}
+"""
+HEAD = """
+extern "C" __global__ void k(float* out, const unsigned* in, int n) {
+  __shared__ __align__(128) short a[64 * 16], b[8 * 16];
+  for (int i = threadIdx.x; i < 64 * 16; i += 128) a[i] = 0x3c00, b[i % 128] = 0x3c00;
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  __syncthreads();
+  float d[4] = {};
+"""
+
+CORRECT = {
+    "one product": "fence(); multiply(d, a, b); commit(); wait<0>(); hold(d); store(out, d);",
+    "a loop with two groups in flight": """
+      for (int i = 0; i < n; ++i) { fence(); multiply(d, a, b); commit(); wait<1>(); }
+      wait<0>(); hold(d); store(out, d);""",
+    "two accumulators by turns": """
+      float e[4] = {};
+      fence(); multiply(d, a, b); commit();
+      for (int i = 0; i < n; ++i) {
+        hold(e); fence(); multiply(e, a, b); commit(); wait<1>(); hold(d);
+        store(out, d);
+        hold(d); fence(); multiply(d, a, b); commit(); wait<1>(); hold(e);
+        store(out, e);
+      }
+      wait<0>(); hold(d); store(out, d);""",
+    "A from registers, loaded anew once it is free": """
+      for (int i = 0; i < n; ++i) {
+        unsigned x[4];
+        for (int j = 0; j < 4; ++j) x[j] = in[j] + i;
+        for (int j = 0; j < 4; ++j) asm volatile("" : "+r"(x[j])::"memory");
+        fence(); multiply(d, x, b); commit(); wait<0>();
+        for (int j = 0; j < 4; ++j) asm volatile("" : "+r"(x[j])::"memory");
+      }
+      hold(d); store(out, d);""",
+    "sums scaled between products": """
+      for (int i = 0; i < n; ++i) {
+        for (int j = 0; j < 4; ++j) d[j] *= 0.5f;
+        hold(d); fence(); multiply(d, a, b); commit(); wait<0>(); hold(d);
+      }
+      store(out, d);""",
+    "several tiles, each stored": """
+      for (int t = 0; t < n; ++t) {
+        for (int j = 0; j < 4; ++j) d[j] = 0;
+        for (int i = 0; i < n; ++i) { fence(); multiply(d, a, b); commit(); wait<1>(); }
+        wait<0>(); hold(d); store(out + 512 * (t & 1), d);
+      }""",
+}
+
+PLANTED = {
+    "sums are read before the wait": ("read of accumulators before wgmma.wait_group", """
+      fence(); multiply(d, a, b); commit();
+      out[threadIdx.x] = d[0] + 1; //!
+      wait<0>();"""),
+    "a wait leaves the group in flight whose sums are read": (
+      "read of accumulators before wgmma.wait_group", """
+      float e[4] = {};
+      fence(); multiply(d, a, b); commit(); multiply(e, a, b); commit(); wait<1>();
+      out[threadIdx.x] = e[0] * 2; //!
+      out[threadIdx.x + 128] = d[0] * 2;
+      wait<0>();"""),
+    "the commit is missing": ("read of accumulators before wgmma.wait_group", """
+      fence(); multiply(d, a, b); wait<0>();
+      out[threadIdx.x] = d[0] * 3; //!"""),
+    "the wait is missing on one way": ("read of accumulators before wgmma.wait_group", """
+      for (int i = 0; i < n; ++i) { //! where the compiler says that the product below stands
+        fence(); multiply(d, a, b); commit();
+        if (i < n - 1) wait<0>();
+      }
+      out[threadIdx.x] = d[0] * 3;"""),
+    "no fence at all": ("missing wgmma.fence", """
+      multiply(d, a, b); commit(); wait<0>(); hold(d); store(out, d);"""),
+    "no fence after the sums were scaled": ("missing wgmma.fence", """
+      fence(); multiply(d, a, b); commit(); wait<0>(); hold(d);
+      for (int j = 0; j < 4; ++j) d[j] *= 0.5f; //!
+      multiply(d, a, b); commit(); wait<0>(); hold(d); store(out, d);"""),
+    "A is loaded anew while it is read": ("write of registers that wgmma still reads", """
+      unsigned x[4] = {in[0], in[1], in[2], in[3]};
+      fence();
+      for (int i = 0; i < n; ++i) {
+        multiply(d, x, b); commit();
+        asm volatile("ld.global.u32 %0, [%1];" : "+r"(x[1]) : "l"(in + i)); //!
+        fence();
+      }
+      wait<0>(); hold(d); store(out, d);"""),
+}  # fmt: skip
+
+
+def findings(card, body):
+    """What all checks say of a kernel."""
+    out, given = np.zeros(4096, np.float32), np.zeros(64, np.uint32)
+    kernel = source(REGISTERS + HEAD + body + "\n}")
+    report = card.run(kernel, "k", 1, 128, out, given, np.int32(4), checks="all")
+    return kernel, report.findings
+
+
+@pytest.mark.parametrize("name", CORRECT)
+def test_nothing_is_found_in_correct_kernels(card, name):
+    assert not findings(card, CORRECT[name])[1]
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_hazards_are_found_where_they_are(card, name):
+    kind, body = PLANTED[name]
+    kernel, found = findings(card, body)
+    lines = [number for number, text in enumerate(kernel.splitlines(), 1) if "//!" in text]
+    assert {f.kind for f in found} == {kind}
+    inside = next(i for i, text in enumerate(kernel.splitlines(), 1) if "mma_async" in text)
+    for line in lines or [inside]:
+        assert any(f.line == line or f"kernel.cu:{line}" in f.message for f in found)
