@@ -21,6 +21,7 @@ from emulator.native import jit
 from emulator.native.layout import RACES, UNINITIALISED, BlockState
 from emulator.watch import shadow as layout
 from emulator.watch.clusters import MBARRIERS, VISITS_BYTES
+from emulator.watch.operands import table_bytes
 from emulator.watch.shadow import CELL_BYTES, LINE_BYTES, Checker, Found, Shadow
 
 if TYPE_CHECKING:
@@ -200,6 +201,8 @@ class Watch:
             shadow.lines = self._reserve(granules // LINE_CELLS * LINE_BYTES)
             if self.launch.clustered:
                 shadow.visits = self._reserve(VISITS_BYTES)
+            if self.instructions.products:
+                shadow.operands = self._reserve(table_bytes(shadow.shared_bytes))
             if self.instructions.copies:
                 shadow.in_flight = self._reserve(shadow.shared_bytes)
         if self.unset:

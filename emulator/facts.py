@@ -48,6 +48,7 @@ class MemoryInstructions:
         self.numbered: list[Instruction] = []
         self.releases = clustered  # whether anything could be released to other blocks
         self.copies = False  # whether there are asynchronous copies
+        self.products = False  # whether warpgroups multiply matrices in shared memory
         flags_by_number = [0]
         for facts, inst in zip(self.facts, instructions, strict=False):
             flags = flags_of(inst)
@@ -61,6 +62,7 @@ class MemoryInstructions:
             facts.flags = flags
             width = 32 if inst.opcode == "cp" else TYPE_BITS.get(inst.type, 8)
             facts.element_bytes = min(max(width // 8, 1), 8)
+            self.products |= inst.opcode == "wgmma"
             self.copies |= bool(flags & IS_COPY)
             self.releases |= bool(flags & IS_STRONG and flags & WRITES)
         self.flags_by_number = np.array(flags_by_number, dtype=np.int64)
@@ -80,6 +82,8 @@ class MemoryInstructions:
 
 def space_of(inst: Instruction) -> str:
     """The state space that an instruction names, or "generic"."""
+    if inst.opcode == "wgmma":
+        return "shared"
     names = [m.split("::")[0] for m in inst.modifiers]
     return next((name for name in names if name in SPACES), "generic")
 
@@ -89,6 +93,8 @@ def flags_of(inst: Instruction) -> int:
     space = space_of(inst)
     if inst.opcode == "cp":
         return IS_COPY | READS | WRITES if {"async", "global"} <= {*inst.modifiers} else 0
+    if inst.opcode == "wgmma":
+        return READS if inst.has("mma_async") else 0
     if inst.opcode == "wmma":
         flags = READS if inst.has("load") else WRITES if inst.has("store") else 0
     elif inst.opcode == "mbarrier":
@@ -133,7 +139,7 @@ def lane_bytes(inst: Instruction) -> int:
     if inst.opcode == "cp":
         sizes = [int(o.value) for o in inst.operands if isinstance(o, Immediate)]
         return sizes[0] if sizes and sizes[0] in (4, 8, 16) else 4
-    if inst.opcode in ("ldmatrix", "stmatrix"):
+    if inst.opcode in ("ldmatrix", "stmatrix", "wgmma"):
         return 16
     if inst.opcode == "wmma":
         return 1

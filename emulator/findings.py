@@ -14,6 +14,7 @@ from emulator.ptx import Instruction
 from emulator.report import Dim3, Finding, Side
 from emulator.running import Launch
 from emulator.watch.shadow import (
+    IN_PRODUCT,
     NOT_STARTED,
     NOT_STAYED,
     READ_WRITE,
@@ -103,6 +104,8 @@ class _Words:
         apart = "block" if first.block != second.block else "thread"
         missing = (
             "in one instruction" if entry.at_once == TWO_LANES else
+            "while the product may still read it: let wgmma.wait_group come first, then a barrier "
+            "or an mbarrier" if entry.at_once == IN_PRODUCT else
             "while the copy is in flight: wait for it, then at a barrier" if entry.at_once else
             "and no barrier of the cluster and no mbarrier orders the two"
             if apart == "block" and entry.space == SHARED else
@@ -196,6 +199,8 @@ class _Words:
     ) -> str:
         kind = later.type if later is not None else ""
         old, new = _value(entry.old, entry.nbytes, kind), _value(entry.new, entry.nbytes, kind)
+        if entry.at_once == IN_PRODUCT:
+            return "the product gets what was there, or what is written, as it happens"
         if entry.kind == WRITE_READ:
             return f"the read gets {old}, or what was there before, as it happens"
         if not entry.has_values & 2:

@@ -24,16 +24,16 @@ def watch_order(lower: WarpLowering, inst: Instruction) -> None:
     elif inst.opcode in ("bar", "barrier") and inst.has("arrive") and not inst.has("cluster"):
         number = lower.read(inst.operands[0], "u32")
         first = lower.builder.extract_element(number, ir.Constant(i32, 0))
-        _tell(lower, inst, "observe_arrive", [first])
+        tell(lower, inst, "observe_arrive", [first])
     elif inst.opcode == "barrier" and inst.has("arrive"):
         releases = ir.Constant(i64, int(not inst.has("relaxed")))
-        _tell(lower, inst, "observe_cluster_arrive", [releases])
+        tell(lower, inst, "observe_cluster_arrive", [releases])
     elif inst.opcode == "cp" and inst.has("mbarrier"):
         releases, acquires = ir.Constant(i64, 1), ir.Constant(i64, 0)
-        _tell(lower, inst, "observe_order", [releases, acquires])
+        tell(lower, inst, "observe_order", [releases, acquires])
     elif inst.opcode in ("membar", "fence") and "proxy" not in inst.text.split()[0]:
         block_only = int("cta" in inst.modifiers)
-        _tell(lower, inst, "observe_fence", [ir.Constant(i64, block_only)])
+        tell(lower, inst, "observe_fence", [ir.Constant(i64, block_only)])
 
 
 def _warp_sync(lower: WarpLowering, inst: Instruction, members: Operand) -> None:
@@ -41,16 +41,14 @@ def _warp_sync(lower: WarpLowering, inst: Instruction, members: Operand) -> None
     active = lower.active(inst)
     if isinstance(members, Immediate):
         mask = ir.Constant(i64, int(members.value) & 0xFFFFFFFF)
-        _tell(lower, inst, "observe_warp_sync", [active, mask])
+        tell(lower, inst, "observe_warp_sync", [active, mask])
         return
     groups = lower.read(members, "u32")
     builder.store(groups, field(builder, lower.warp, Warp, "data"), align=64)
-    _tell(lower, inst, "observe_warp_sync", [active, ir.Constant(i64, -1)])
+    tell(lower, inst, "observe_warp_sync", [active, ir.Constant(i64, -1)])
 
 
-def _tell(
-    lower: WarpLowering, inst: Instruction, routine: str, numbers: Sequence[ir.Value]
-) -> None:
+def tell(lower: WarpLowering, inst: Instruction, routine: str, numbers: Sequence[ir.Value]) -> None:
     """Call a routine with the launch, the warp and numbers, when some lane is here to do it."""
     from emulator.lower.memory import declare
 
@@ -66,4 +64,4 @@ def _tell(
         builder.call(declare(lower.module, kind, f"coalesce_{routine}"), [*places, *wide])
 
 
-__all__ = ["watch_order"]
+__all__ = ["tell", "watch_order"]

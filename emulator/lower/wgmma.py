@@ -9,6 +9,7 @@ warp's part is N / 8 times an ``mma`` of m16n8, whose blocks and sums it shares
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from emulator.lower.tensor import (
 )
 from emulator.lower.types import integers
 from emulator.lower.warp import WarpLowering
+from emulator.lower.watch import tell
 from emulator.native.layout import LANES, Warp, at, field, i32, i64, load
 from emulator.native.products import (
     ROWS,
@@ -152,6 +154,7 @@ def wait(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     kernel.store_pcs(lower.mask(), block.number)
     builder.branch(kernel.yield_)
     builder.position_at_end(go_on)
+    tell(lower, inst, "observe_products_done", [])
     kernel.count_block(block)
     kernel.jump(block, block.falls_to)
 
@@ -212,6 +215,7 @@ def _multiply(lower: WarpLowering, inst: Instruction) -> None:
     call_unit(lower, "gather_operand", descriptors[-1], address(B_CORES), 0,
               if_any(columns), CHUNKS,
               int(product.b_along_k), at_site=True)  # fmt: skip
+    _show_operands(lower, inst, product, descriptors)
     _unpack(lower, product, room)
     halves = count(HALVES * columns)
     gather = declare(lower.module, sums_type, gather_name(form.c))
@@ -229,6 +233,28 @@ def _multiply(lower: WarpLowering, inst: Instruction) -> None:
         results = [builder.call(add, [old, new]) for old, new in zip(sums, results, strict=True)]
     for item, value in zip(product.d, results, strict=True):
         lower.write(item, value, inst)
+
+
+def _show_operands(
+    lower: WarpLowering, inst: Instruction, product: Product, descriptors: Sequence[ir.Value]
+) -> None:
+    """Tell racecheck which parts of shared memory are read: A's rows by warp, B by the first."""
+    builder = lower.builder
+    place = builder.and_(
+        load(builder, field(builder, lower.warp, Warp, "index"), i32), ir.Constant(i32, 3)
+    )
+    zero = ir.Constant(i32, 0)
+    columns = builder.select(
+        builder.icmp_unsigned("==", place, zero), ir.Constant(i32, product.columns), zero
+    )
+    parts = [(zero, columns, product.b_along_k)]
+    if len(descriptors) > 1:
+        first = builder.mul(place, ir.Constant(i32, HALVES))
+        parts.insert(0, (first, ir.Constant(i32, HALVES), product.a_along_k))
+    site = builder.ptrtoint(lower.site(), i64)
+    for descriptor, (first, outers, along_k) in zip(descriptors, parts, strict=True):
+        rest = [ir.Constant(i64, CHUNKS), ir.Constant(i64, int(along_k))]
+        tell(lower, inst, "observe_operand", [site, descriptor, first, outers, *rest])
 
 
 def _unpack(lower: WarpLowering, product: Product, room: ir.Value) -> None:

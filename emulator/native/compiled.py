@@ -64,6 +64,7 @@ FILES: tuple[str, ...] = (
     "units.stack",
     "watch.sync",
     "watch.products",
+    "watch.operands",
 )
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -33,6 +33,7 @@ from emulator.watch.clusters import (
     visit,
 )
 from emulator.watch.landing import IN_FLIGHT_AT
+from emulator.watch.operands import TABLE_AT, forget_operands, watch_overwriting
 from emulator.watch.races import watch_races
 from emulator.watch.shadow import (
     ACQUIRES,
@@ -68,6 +69,7 @@ FACTS_AT = offset(Checker, "facts")
 FACTS_BYTES = size(Facts)
 IRREGULAR = 1 << 62
 FLAGS_AT = offset(Facts, "flags")
+NUMBER_AT = offset(Facts, "number")
 LOW_AT = offset(Checker, "low")
 HIGH_AT = offset(Checker, "high")
 LINES_AT = offset(Checker, "lines")
@@ -97,6 +99,7 @@ def observe_start_block(context: int, state: int) -> None:
         return
     start_clocks(context, state, shadow)
     forget_visits(context, shadow)
+    forget_operands(shadow)
     write_i64(shadow + SHARED_EPOCH_AT, read_i64(shadow + SHARED_EPOCH_AT) + 1)
     if read_i64(shadow + SHARED_UNSET_AT) != 0:
         fill_bytes(read_i64(shadow + SHARED_UNSET_AT), read_i64(shadow + SHARED_BYTES_AT), UNSET)
@@ -197,6 +200,12 @@ def check_one_space(
             checker, shadow, warp, facts, mask, nbytes, space, unset, stretches, base,
             lane_bytes, reads, writes, step,
         )  # fmt: skip
+    if watching & RACES and space == SHARED and writes and read_i64(memory + TABLE_AT) != 0:
+        for lane in range(LANES):
+            if mask >> lane & 1:
+                place = read_i64(warp + ADDRESSES_AT + 8 * lane) - base
+                number = read_i64(facts + NUMBER_AT)
+                watch_overwriting(context, warp, memory, lane, number, place, nbytes)
     if watching & RACES and cells != 0:
         watch_races(
             checker, owner, shadow, warp, facts, mask, nbytes, space, lines, cells, epoch, base,

@@ -55,7 +55,7 @@ KEPT_RELEASES = 4
 READS, WRITES, IS_ATOMIC, IS_STRONG, IS_VOLATILE, RELEASES, ACQUIRES = (1 << b for b in range(7))
 BLOCK_SCOPE, IS_FLOAT, HAS_DATA, IS_GENERIC, IS_COPY, IS_MBARRIER = (1 << b for b in range(7, 13))
 
-TWO_LANES, IN_FLIGHT = 1, 2
+TWO_LANES, IN_FLIGHT, IN_PRODUCT = 1, 2, 4
 
 # Kinds of finding.
 WRITE_WRITE, READ_WRITE, WRITE_READ, UNINITIALISED_READ = range(1, 5)
@@ -98,7 +98,8 @@ class Found(ctypes.Structure):
         ("old", i64),
         ("new", i64),
         ("has_values", i64),
-        ("at_once", i64),  # TWO_LANES of one instruction, or IN_FLIGHT: a copy not waited for
+        # TWO_LANES of one instruction, IN_FLIGHT: a copy not waited for, IN_PRODUCT: a wgmma
+        ("at_once", i64),
     ]
 
 
@@ -157,4 +158,6 @@ class Shadow(ctypes.Structure):
         ("epoch", i64),  # of those: which of the slot's blocks this is
         # clusters
         ("visits", i64),  # of other blocks (emulator.watch.clusters); 0: there are none
+        # products of a warpgroup
+        ("operands", i64),  # that they read (emulator.watch.operands); 0: there are none
     ]

@@ -129,3 +129,111 @@ def test_hazards_are_found_where_they_are(card, name):
     inside = next(i for i, text in enumerate(kernel.splitlines(), 1) if "mma_async" in text)
     for line in lines or [inside]:
         assert any(f.line == line or f"kernel.cu:{line}" in f.message for f in found)
+
+
+STAGES = """
+extern "C" __global__ void k(float* out, const unsigned* in, int n) {
+  __shared__ __align__(128) short a[2][64 * 16], b[2][8 * 16];
+  __shared__ __align__(8) unsigned long long free_, full;
+  unsigned free = __cvta_generic_to_shared(&free_), filled = __cvta_generic_to_shared(&full);
+  auto wait_at = [](unsigned barrier, int parity) {
+    asm volatile("{ .reg .pred p; again: mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;"
+                 " @!p bra again; }" ::"r"(barrier), "r"(parity) : "memory");
+  };
+  auto arrive = [](unsigned barrier) {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+  };
+  if (threadIdx.x == 0) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(free) : "memory");
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], 128;" ::"r"(filled) : "memory");
+  }
+  __syncthreads();
+  int thread = threadIdx.x % 128;
+  auto fill = [&](int s, int v) {
+    for (int i = thread; i < 64 * 16; i += 128)
+      a[s][i] = v, b[s][i % 128] = v; //!
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  };
+  float d[4] = {};
+"""
+FREED = {  # how a stage is filled again, and whether that is right
+    "at a block's barrier after the wait": (True, """
+      for (int i = 0; i < n; ++i) {
+        if (threadIdx.x < 128) fill(0, i);
+        __syncthreads();
+        fence(); multiply(d, a[0], b[0]); commit(); wait<0>();
+        __syncthreads();
+      }
+      hold(d); store(out, d);"""),
+    "two stages, one group in flight": (True, """
+      for (int i = 0; i < n; ++i) {
+        if (threadIdx.x < 128) fill(i & 1, i);
+        __syncthreads();
+        fence(); multiply(d, a[i & 1], b[i & 1]); commit(); wait<1>();
+        __syncthreads();
+        if (i == n - 1) wait<0>();
+      }
+      hold(d); store(out, d);"""),
+    "by one thread's arrival for the warpgroup": (True, """
+      if (threadIdx.x < 128) {
+        for (int i = 0; i < n; ++i) {
+          wait_at(filled, i & 1);
+          fence(); multiply(d, a[0], b[0]); commit(); wait<0>();
+          if (threadIdx.x == 70) arrive(free);
+        }
+        hold(d); store(out, d);
+      } else {
+        for (int i = 0; i < n; ++i) {
+          if (i) wait_at(free, (i - 1) & 1);
+          fill(0, i);
+          arrive(filled);
+        }
+      }"""),
+    "before the wait": (False, """
+      for (int i = 0; i < n; ++i) {
+        if (threadIdx.x < 128) fill(0, i);
+        __syncthreads();
+        fence(); multiply(d, a[0], b[0]); commit();
+        __syncthreads();
+      }
+      wait<0>(); hold(d); store(out, d);"""),
+    "two stages, but two groups in flight": (False, """
+      for (int i = 0; i < n; ++i) {
+        if (threadIdx.x < 128) fill(i & 1, i);
+        __syncthreads();
+        fence(); multiply(d, a[i & 1], b[i & 1]); commit(); wait<2>();
+        __syncthreads();
+      }
+      wait<0>(); hold(d); store(out, d);"""),
+    "by an arrival before the wait": (False, """
+      if (threadIdx.x < 128) {
+        for (int i = 0; i < n; ++i) {
+          wait_at(filled, i & 1);
+          fence(); multiply(d, a[0], b[0]); commit();
+          if (threadIdx.x == 70) arrive(free);
+          wait<0>();
+        }
+        hold(d); store(out, d);
+      } else {
+        for (int i = 0; i < n; ++i) {
+          if (i) wait_at(free, (i - 1) & 1);
+          fill(0, i);
+          arrive(filled);
+        }
+      }"""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FREED)
+def test_a_stage_is_filled_again_once_no_product_reads_it(card, name):
+    right, body = FREED[name]
+    out, given = np.zeros(4096, np.float32), np.zeros(64, np.uint32)
+    kernel = source(REGISTERS + STAGES + body + "\n}")
+    report = card.run(kernel, "k", 1, 256, out, given, np.int32(4), checks="all")
+    read = [f for f in report.findings if "wgmma" in f.message and f.check == "racecheck"]
+    if right:
+        assert not report.findings
+        return
+    line = next(i for i, text in enumerate(kernel.splitlines(), 1) if "//!" in text)
+    assert read and {f.kind for f in read} == {"write-after-read hazard"}
+    assert {f.line for f in read} == {line}
