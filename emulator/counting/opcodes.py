@@ -43,6 +43,8 @@ class Work:
 def work_of(inst: Instruction) -> Work:
     """How an instruction is counted."""
     opcode, kind = inst.opcode, inst.type
+    if opcode == "wgmma" and not inst.has("mma_async"):
+        return Work("cbu", "control")
     if opcode in TENSOR or (opcode == "wmma" and inst.has("mma")):
         path, operations = tensor_work(inst)
         return Work("tensor", "misc", tensor_path=path, tensor_operations=operations)
@@ -87,5 +89,7 @@ def tensor_work(inst: Instruction) -> tuple[str, int]:
     if shape is None or not types:
         return "", 0
     m, n, k = (int(group) for group in shape.groups())
+    if inst.opcode == "wgmma":
+        m //= 4  # a warp's part
     source = types[1] if len(types) > 2 else "f16"  # d, a, b, c; or d and c of f16
     return PATHS.get(source, ""), 2 * m * n * k

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emulator.arch import H100
 from emulator.errors import DeviceFault
 from tests.emulator.fragments import BITS
 from tests.emulator.test_tensor import bound, numbers
@@ -224,3 +225,25 @@ def test_a_warp_that_never_commits_is_a_deadlock(card):
     words = str(fault.value)
     assert "deadlock" in words and "wait for the warpgroup's products" in words
     assert "kernel.cu" in words and "wgmma.commit_group" in words
+
+
+def test_a_product_counts_its_operations_and_takes_the_tensor_cores_time(card):
+    """64 x 8 x 16, 1000 times: 8192 multiply-adds each, of which an SM makes 2048 a clock."""
+    kernel = source("""
+    extern "C" __global__ void k(float* out, int n) {
+      __shared__ __align__(128) short a[64 * 16], b[8 * 16];
+      for (int i = threadIdx.x; i < 64 * 16; i += 128) a[i] = b[i % 128] = 0;
+      __syncthreads();
+      float d[4] = {};
+      fence();
+      for (int i = 0; i < n; ++i) multiply(d, a, b);
+      commit(); wait<0>();
+      out[threadIdx.x] = d[0];
+    }""")
+    out = np.ones(128, dtype=np.float32)
+    report = card.run(kernel, "k", 1, 128, out, np.int32(1000), counters=True)
+    assert not out.any()
+    assert report.counters["sm__ops_path_tensor_src_fp16.sum"] == 1000 * 2 * 64 * 8 * 16
+    assert report.counters["smsp__inst_executed_pipe_tensor.sum"] == 1000 * 4
+    clocks = 1000 * 64 * 8 * 16 / 2048
+    assert report.bounds["tensor"] == pytest.approx(1e6 * clocks / H100.clock_hz)
