@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from emulator.callgraph import CallGraph, call_graph
 from emulator.errors import PtxError
 from emulator.ptx import Function, Immediate, Instruction, PtxModule, Register, Symbol
-from emulator.ptx.syntax import Address, Operand, Pair, Vector
+from emulator.ptx.syntax import Address, Operand, Pair, TensorPlace, Vector
 
 # What a warp may have to wait at is a block of its own: it comes to it again. setmaxnreg is one.
 ENDS = {"bra", "ret", "exit", "trap", "call", "brx", "setmaxnreg"}
@@ -317,6 +317,9 @@ def read_registers(instruction: Instruction) -> list[str]:
         elif isinstance(operand, Vector):
             for item in operand.items:
                 add(item)
+        elif isinstance(operand, TensorPlace):
+            add(operand.map)
+            add(operand.coordinates)
         elif isinstance(operand, Pair):
             add(operand.first)
             add(operand.second)
@@ -326,7 +329,7 @@ def read_registers(instruction: Instruction) -> list[str]:
     for index, operand in enumerate((*instruction.operands, *instruction.arguments)):
         is_destination = (
             index == 0
-            and not isinstance(operand, Address)
+            and not isinstance(operand, Address | TensorPlace)
             and instruction.opcode not in READS_ITS_FIRST
         )
         if not is_destination or instruction.predicate is not None:

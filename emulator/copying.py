@@ -6,8 +6,9 @@ import warnings
 
 from emulator.errors import LaunchError
 from emulator.native import heap
-from emulator.native.layout import EAGER, LATE, SHUFFLED
+from emulator.native.layout import EAGER, LATE, SHUFFLED, Context
 from emulator.running import Launch
+from emulator.units.tma import MULTICAST_RANK, NO_MAP, OTHER_RANK, SIZE
 
 MODES = {"late": LATE, "eager": EAGER, "shuffled": SHUFFLED}
 
@@ -26,10 +27,14 @@ def end_copies(launch: Launch) -> None:
             warp = slot.warp(launch, index)
             heap.release(warp.copies)
             warp.copies = 0
+            heap.release(warp.stores)
+            warp.stores = 0
         heap.release(slot.state.mbarriers)
         slot.state.mbarriers = 0
         heap.release(slot.state.post)
         slot.state.post = 0
+        heap.release(slot.state.loads)
+        slot.state.loads = 0
     if launch.context.copies_forced:
         warnings.warn(
             f"kernel {launch.kernel.name!r}: a warp had more cp.async instructions in flight than "
@@ -45,11 +50,26 @@ def describe_copy(launch: Launch) -> tuple[str, str]:
     if context.fault_bytes == 0:
         return "out of memory", "no host memory is left for copies in flight"
     if context.fault_store:
-        return "invalid copy", (
-            f"a bulk copy of {context.fault_address} bytes; it must be a multiple of "
-            f"{context.fault_bytes}"
-        )
+        return "invalid copy", _describe_bulk(context)
     return "invalid copy", (
         f"a src-size of {context.fault_address} bytes in a copy of {context.fault_bytes}; it must "
         "not be larger"
     )
+
+
+def _describe_bulk(context: Context) -> str:
+    """What was wrong about a bulk copy."""
+    about, number = context.fault_bytes, context.fault_address
+    if context.fault_store == SIZE:
+        most = ", and an mbarrier counts 1 MiB at most" if number >= 1 << 20 else ""
+        return f"a bulk copy of {number} bytes; it must be a multiple of {about}{most}"
+    if context.fault_store == NO_MAP:
+        return (
+            f"there is no tensor map at {number:#x}: pass what device.tensor_map() returns as a "
+            "`const __grid_constant__` parameter, and take its address"
+        )
+    if context.fault_store == OTHER_RANK:
+        return f"the tensor map's array has {about} axes; the instruction names another number"
+    if context.fault_store == MULTICAST_RANK:
+        return f"a multicast to block {number} of the cluster, which has no such block"
+    return "the mbarrier is in another block than the bytes that it is to count"

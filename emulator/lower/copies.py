@@ -1,8 +1,7 @@
 """``cp.async``: copies from global to shared memory that a thread waits for later.
 
 Both sides are checked when a copy is issued; when its bytes move is for
-:mod:`emulator.units.copies` to say. Of an H100's bulk copies there is the one that libcu++ makes,
-of a range of bytes to the block's own shared memory; the others are refused by name.
+:mod:`emulator.units.copies` to say. Bulk copies are in :mod:`emulator.lower.bulk`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from emulator.lower.types import bits, integers
 from emulator.lower.warp import WarpLowering
 from emulator.native.checks import check_global_name, check_global_type
 from emulator.native.compiled import routine_type
-from emulator.native.lanes import splat
 from emulator.native.layout import LANES, Warp, at, field, i32, i64
 from emulator.ptx import Address, Immediate, Instruction, Operand, Register
 
@@ -28,7 +26,9 @@ def cp(lower: WarpLowering, inst: Instruction) -> None:
     if not inst.has("async"):
         raise NotLowered(inst.text)
     if inst.has("bulk"):
-        _bulk(lower, inst)
+        from emulator.lower.bulk import bulk
+
+        bulk(lower, inst)
     elif inst.has("mbarrier"):
         _track(lower, inst)
     elif inst.has("commit_group"):
@@ -42,37 +42,6 @@ def cp(lower: WarpLowering, inst: Instruction) -> None:
         call_unit(lower, "wait_for_copies", lower.active(inst), int(groups.value))
     else:
         _copy(lower, inst)
-
-
-def _bulk(lower: WarpLowering, inst: Instruction) -> None:
-    """``cp.async.bulk.shared.global.mbarrier [dst], [src], size, [mbar]`` of the block's own."""
-    operands = inst.operands[:4]
-    spaces = [m.split("::")[0] for m in inst.modifiers if m.split("::")[0] in ("shared", "global")]
-    plain = {"multicast::cluster", "tensor"}.isdisjoint(inst.modifiers)
-    if spaces != ["shared", "global"] or not plain or len(operands) < 4:
-        raise NotLowered(inst.text)
-    target, source, size, barrier = operands
-    if not all(isinstance(place, Address) for place in (target, source, barrier)):
-        raise NotLowered(inst.text)
-    assert isinstance(target, Address)
-    assert isinstance(source, Address)
-    assert isinstance(barrier, Address)
-    builder = lower.builder
-    base = splat(builder, lower.shared_base())
-    data = field(builder, lower.warp, Warp, "data")
-    given = [
-        (field(builder, lower.warp, Warp, "addresses"),
-         builder.add(effective_address(lower, target, "shared"), base)),
-        (data, effective_address(lower, source, "global")),
-        (at(builder, data, 8 * LANES), lower.read(size, "u32")),
-        (at(builder, data, 12 * LANES),
-         builder.add(effective_address(lower, barrier, "shared"), base)),
-    ]  # fmt: skip
-    mask = lower.active(inst)
-    lower.spill()
-    for where, value in given:
-        builder.store(value, where, align=64)
-    call_unit(lower, "issue_bulk", mask, at_site=True)
 
 
 def _track(lower: WarpLowering, inst: Instruction) -> None:
@@ -200,7 +169,13 @@ def leave(lower: WarpLowering, lanes: ir.Value) -> None:
     """Threads exit: what they have in flight arrives."""
     if _has_copies(lower):
         call_unit(lower, "leave_copies", lanes)
+    if _has_copies(lower, bulk=True):
+        call_unit(lower, "leave_bulk", lanes)
 
 
-def _has_copies(lower: WarpLowering) -> bool:
-    return any(inst.opcode == "cp" for block in lower.graph.blocks for inst in block.body)
+def _has_copies(lower: WarpLowering, *, bulk: bool = False) -> bool:
+    return any(
+        inst.opcode == "cp" and inst.has("bulk") == bulk
+        for block in lower.graph.blocks
+        for inst in block.body
+    )

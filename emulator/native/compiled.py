@@ -48,7 +48,7 @@ FILES: tuple[str, ...] = (
     "units.barrier",
     "units.queue",
     "units.copies",
-    "units.bulk",
+    "units.tma",
     "units.mbarrier",
     "units.spaces",
     "watch.shadow",

@@ -162,7 +162,11 @@ class Site(ctypes.Structure):
         ("uncached", u64),  # not kept in L1
         ("remote_requests", u64),  # to other blocks' shared memory
         ("remote_bytes", u64),
-        ("spare", u64 * 6),
+        # the tensor memory accelerator
+        ("bulk_requests", u64),
+        ("bulk_bytes", u64),
+        ("bulk_wavefronts", u64),  # of shared memory
+        ("spare", u64 * 3),
     ]
 
 
@@ -202,6 +206,8 @@ class BlockState(ctypes.Structure):
         ("registers", u32),  # in the pool that setmaxnreg draws from, of a thread of one warp
         ("padding", u32),
         ("post", u64),  # what st.async sent here (emulator.units.postbox), on the heap; 0: none
+        # the tensor memory accelerator
+        ("loads", u64),  # bulk copies on their way here (emulator.units.tma), on the heap; 0: none
     ]
 
 
@@ -261,6 +267,9 @@ class Warp(ctypes.Structure):
         ("products_done", u32),  # complete, and waited for
         ("product_fences", u32),
         ("padding4", u32),
+        # the tensor memory accelerator
+        ("stores", u64),  # bulk copies out of shared memory (emulator.units.tma), on the heap
+        ("box", u32 * (LANES * 8)),  # each lane's coordinates and offsets of a box
     ]
 
 

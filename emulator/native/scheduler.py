@@ -122,6 +122,10 @@ def _define_start_block(module: ir.Module) -> ir.Function:
     builder.store(zeros16, field(builder, block, BlockState, "expected"), align=4)
     builder.store(zeros16, field(builder, block, BlockState, "arrived"), align=4)
 
+    loads = load(builder, field(builder, block, BlockState, "loads"), i64)
+    with builder.if_then(builder.icmp_unsigned("!=", loads, ir.Constant(i64, 0)), likely=False):
+        builder.store(ir.Constant(i64, 0), builder.inttoptr(loads, pointer))  # none on their way
+
     threads = load(builder, field(builder, context, Context, "threads"), i32)
     entry = load(builder, field(builder, context, Context, "entry"), i32)
     warps = load(builder, field(builder, context, Context, "warps"), i32)

@@ -14,6 +14,7 @@ from emulator.ptx.syntax import (
     Raw,
     Register,
     Symbol,
+    TensorPlace,
     Variable,
     Vector,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "Raw",
     "Register",
     "Symbol",
+    "TensorPlace",
     "Variable",
     "Vector",
     "parse",

@@ -26,6 +26,7 @@ from emulator.ptx.syntax import (
     Raw,
     Register,
     Symbol,
+    TensorPlace,
     Variable,
     Vector,
 )
@@ -630,6 +631,13 @@ class _Reader:
         if base is not None and self.accept("]"):
             assert isinstance(base, Register | Symbol | Immediate)
             return Address(base, offset)
+        if base is not None and self.peek().text == "," and self.peek(1).text == "{":
+            assert isinstance(base, Register | Symbol | Immediate)
+            self.take()
+            coordinates = self.simple_operand(function)
+            assert isinstance(coordinates, Vector)
+            self.expect("]")
+            return TensorPlace(Address(base, offset), coordinates)
         self.position = start
         depth, words = 1, []
         while depth:

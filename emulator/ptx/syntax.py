@@ -55,6 +55,14 @@ class Vector:
 
 
 @dataclass(frozen=True)
+class TensorPlace:
+    """``[map, {x, y}]``: a place in the array of a tensor map."""
+
+    map: Address
+    coordinates: Vector
+
+
+@dataclass(frozen=True)
 class Pair:
     """Two destinations, ``%r1|%p1``."""
 
@@ -69,7 +77,7 @@ class Raw:
     text: str
 
 
-Operand = Register | Immediate | Symbol | Address | Vector | Pair | Raw
+Operand = Register | Immediate | Symbol | Address | Vector | TensorPlace | Pair | Raw
 
 
 @dataclass(frozen=True)

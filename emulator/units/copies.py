@@ -18,7 +18,6 @@ from emulator.units.fault import report
 from emulator.units.queue import (
     ADDRESSES_AT,
     BLOCK_AT,
-    BULK_BARRIER,
     COMMITTED,
     DATA_AT,
     DUE,
@@ -144,10 +143,8 @@ def wait_for_copies(context: int, warp: int, mask: int, groups: int) -> int:
         lanes = mask & read_i64(entry)
         due = 0
         for lane in range(LANES):
-            if (
-                lanes >> lane & 1
-                and read_i64(entry + NBYTES) >= 0
-                and (groups < 0 or group + groups < read_i64(queue + COMMITTED + 8 * lane))
+            if lanes >> lane & 1 and (
+                groups < 0 or group + groups < read_i64(queue + COMMITTED + 8 * lane)
             ):
                 due |= 1 << lane
         write_i64(entry + DUE, read_i64(entry + DUE) | due)
@@ -192,7 +189,6 @@ def finish_copies_for(context: int, warp: int, barrier: int) -> int:
     for index in range(int(read_u32(context + COUNT_AT))):
         other = warps + index * read_i64(context + STRIDE_AT)
         queue = read_i64(other + QUEUE_AT)
-        found = False
         tracked = 0  # lanes whose copies before the entry are waited for
         for entry_index in range(read_i64(queue) - 1 if queue != 0 else -1, -1, -1):
             entry = queue + FIRST + entry_index * ENTRY
@@ -201,11 +197,8 @@ def finish_copies_for(context: int, warp: int, barrier: int) -> int:
                 for lane in range(LANES):
                     if lanes >> lane & 1 and read_i64(entry + TARGETS + 8 * lane) == barrier:
                         tracked |= 1 << lane
-            elif read_i64(entry + NBYTES) > 0:
+            else:
                 write_i64(entry + DUE, read_i64(entry + DUE) | tracked)
-            elif read_i64(entry + BULK_BARRIER) == barrier:
-                write_i64(entry + DUE, lanes)
-                found = True
-        if (found or tracked != 0) and settle(context, other) < 0:
+        if tracked != 0 and settle(context, other) < 0:
             return -1
     return 0

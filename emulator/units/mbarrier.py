@@ -23,6 +23,7 @@ read_u32, write_u32 = accessors("uint32")
 read_i64, write_i64 = accessors("int64")
 finish_for = external("finish_copies_for", "int64", "int64", "int64", "int64")
 deliver = external("deliver_post", "int64", "int64", "int64", "int64")
+carry_in = external("carry_in", "int64", "int64", "int64", "int64")
 
 ADDRESSES_AT, BLOCK_AT = offset(Warp, "addresses"), offset(Warp, "block")
 COUNTS_AT = offset(Warp, "data")
@@ -114,6 +115,8 @@ def mbarrier_test(context: int, warp: int, site: int, mask: int, parity: int) ->
                 phase = phase_of(state)
             if phase_of(word) == phase:
                 if finish_for(context, warp, address) < 0 or deliver(context, own, address) < 0:
+                    return -1
+                if carry_in(context, own, address) < 0:
                     return -1
                 word = live_word(context, warp, site, lane, address)
             if phase_of(word) != phase:

@@ -9,9 +9,8 @@ The queue lies on the heap and grows. An entry is one instruction's copies of on
     0  lanes still in flight    8  group    16  bytes a lane    24  lanes due    32 site
     40 sources[32]    296 targets, or mbarriers[32]    552 bytes to read, u8[32]
 
-An entry of -1 bytes a lane is one bulk copy, which completes a transaction of an mbarrier. One of
-0 bytes stands for ``cp.async.mbarrier.arrive``: it arrives at its lanes' mbarriers when no copy of
-theirs is left before it. PTX ISA 9.7.9.25, "Asynchronous copy".
+One of 0 bytes a lane stands for ``cp.async.mbarrier.arrive``: it arrives at its lanes' mbarriers
+when no copy of theirs is left before it. PTX ISA 9.7.9.25, "Asynchronous copy".
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from emulator.native.layout import (
     offset,
 )
 from emulator.units.fault import report
-from emulator.units.word import add_bytes, arrive
+from emulator.units.word import arrive
 from emulator.watch.landing import landed
 
 read_u8, write_u8 = accessors("uint8")
@@ -50,7 +49,6 @@ QUEUE_AT, SITE_COUNTED_AT = offset(Warp, "copies"), offset(Site, "bytes")
 ROOM, DRAWS, COMMITTED, FIRST = 8, 16, 64, 64 + 8 * LANES
 GROUP, NBYTES, DUE, SITE = 8, 16, 24, 32
 SOURCES, TARGETS, READS, ENTRY = 40, 40 + 8 * LANES, 40 + 16 * LANES, 40 + 17 * LANES
-BULK_BYTES, BULK_BARRIER = SOURCES + 8, TARGETS + 8  # of a bulk copy, which is one lane's
 SIZES_AT = DATA_AT + 8 * LANES  # behind the sources in a warp's scratch
 MOST = 4096  # entries; a warp that has more in flight sees the older half finish early
 
@@ -88,14 +86,6 @@ def move(entry: int, lane: int) -> None:
 
 
 @inner
-def move_bulk(entry: int) -> None:
-    """Copy a bulk copy's bytes, a multiple of 16."""
-    source, target = read_i64(entry + SOURCES), read_i64(entry + TARGETS)
-    for byte in range(0, read_i64(entry + BULK_BYTES), 8):
-        write_i64(target + byte, read_i64(source + byte))
-
-
-@inner
 def finish(context: int, warp: int, entry: int, lanes: int) -> int:
     """What an entry stands for happens, for some of its lanes. -1: a mistake."""
     nbytes, site = read_i64(entry + NBYTES), read_i64(entry + SITE)
@@ -105,15 +95,8 @@ def finish(context: int, warp: int, entry: int, lanes: int) -> int:
                 move(entry, lane)
                 landed(warp, read_i64(entry + TARGETS + 8 * lane), nbytes)
                 continue
-            if nbytes < 0:
-                move_bulk(entry)
-                total, barrier = read_i64(entry + BULK_BYTES), read_i64(entry + BULK_BARRIER)
-                landed(warp, read_i64(entry + TARGETS), total)
-                word = add_bytes(context, warp, site, lane, barrier, -total)
-            else:
-                barrier = read_i64(entry + TARGETS + 8 * lane)
-                word = arrive(context, warp, site, lane, barrier, 1, 0, 0)
-            if word < 0:
+            barrier = read_i64(entry + TARGETS + 8 * lane)
+            if arrive(context, warp, site, lane, barrier, 1, 0, 0) < 0:
                 return -1
     return 0
 

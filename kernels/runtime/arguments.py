@@ -5,13 +5,14 @@ from __future__ import annotations
 import operator
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from emulator import LaunchError
 from emulator.signature import Parameter
+from emulator.tensor_map import NBYTES, TensorMap
 from kernels.runtime.errors import ArgumentError
 from kernels.runtime.program import KernelFunction
 
@@ -38,6 +39,18 @@ class ArrayInfo:
 # An array's facts; or None for what is no array. Raises ArgumentError (told the argument's name)
 # for an array of another device.
 Inspect = Callable[[Any, str], ArrayInfo | None]
+
+
+@dataclass(frozen=True)
+class MapArgument:
+    """A tensor map as a kernel's argument, for a ``const __grid_constant__`` parameter."""
+
+    described: TensorMap
+    data: bytes = field(repr=False)  # as the device has it
+    array: Any = field(repr=False)  # lives as long as the map
+
+    def __post_init__(self) -> None:
+        assert len(self.data) == NBYTES
 
 
 @dataclass(frozen=True)
@@ -140,6 +153,7 @@ def _scalar(who: str, parameter: Parameter, value: Any) -> bytes:
 
 def _untyped(who: str, parameter: Parameter, value: Any) -> bytes:
     """A parameter whose type the declaration does not tell: sizes must agree."""
+    value = value.data if isinstance(value, MapArgument) else value
     if isinstance(value, np.generic | np.ndarray):
         data = value.tobytes()
         if len(data) == parameter.nbytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import math
 from collections.abc import Collection, Iterator, Sequence
@@ -13,11 +14,13 @@ import numpy.typing as npt
 
 from emulator import A100, H100, Arch, Report
 from emulator.clusters import PORTABLE
-from kernels.runtime.arguments import ArrayInfo, alignment_of, bind, pack, three
+from emulator.tensor_map import NBYTES, Im2col, TensorMap
+from kernels.runtime.arguments import ArrayInfo, MapArgument, alignment_of, bind, pack, three
 from kernels.runtime.device import Extent, kernel_of
 from kernels.runtime.emulated import DeviceArray, EmulatedDevice, check_shape
 from kernels.runtime.errors import ArgumentError, DeviceError
 from kernels.runtime.program import KernelFunction
+from kernels.runtime.tensor_maps import describe
 from kernels.runtime.timing import Timing
 
 DYNAMIC_SHARED_FREE = 48 << 10  # beyond it a kernel must opt in
@@ -32,6 +35,46 @@ def driver(result: Any) -> Any:
         _, text = cu.cuGetErrorString(status)
         raise DeviceError(f"{status.name}: {text.decode() if text else 'unknown error'}")
     return rest[0] if len(rest) == 1 else rest
+
+
+DRIVERS_NAMES = {
+    "int8": "UINT8", "float8_e4m3fn": "UINT8", "float8_e5m2": "UINT8", "int16": "UINT16",
+}  # fmt: skip
+
+
+def encode(told: TensorMap) -> bytes:
+    """A tensor map as the driver encodes it, which wants axes innermost first."""
+    from cuda.bindings import driver as cu
+
+    name = told.dtype.name
+    elements = getattr(
+        cu.CUtensorMapDataType,
+        f"CU_TENSOR_MAP_DATA_TYPE_{DRIVERS_NAMES.get(name, name.upper())}",
+    )
+    swizzle = getattr(cu.CUtensorMapSwizzle, f"CU_TENSOR_MAP_SWIZZLE_{told.swizzle.upper()}")
+    filled = cu.CUtensorMapFloatOOBfill
+    fill = {
+        "zero": filled.CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE,
+        "nan": filled.CU_TENSOR_MAP_FLOAT_OOB_FILL_NAN_REQUEST_ZERO_FMA,
+    }[told.fill]
+    array = (
+        len(told.shape), told.address, [cu.cuuint64_t(n) for n in reversed(told.shape)],
+        [cu.cuuint64_t(n) for n in reversed(told.strides[:-1])],
+    )  # fmt: skip
+    steps = [cu.cuuint32_t(n) for n in reversed(told.element_strides)]
+    how = (
+        cu.CUtensorMapInterleave.CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
+        cu.CUtensorMapL2promotion.CU_TENSOR_MAP_L2_PROMOTION_L2_256B, fill,
+    )  # fmt: skip
+    if told.im2col is not None:
+        corners = [list(reversed(c)) for c in (told.im2col.lower, told.im2col.upper)]
+        made = driver(cu.cuTensorMapEncodeIm2col(
+            elements, *array, *corners, told.im2col.channels, told.im2col.pixels, steps, *how
+        ))  # fmt: skip
+    else:
+        box = [cu.cuuint32_t(n) for n in reversed(told.box)]
+        made = driver(cu.cuTensorMapEncodeTiled(elements, *array, box, steps, *how))
+    return ctypes.string_at(int(made.getPtr()), NBYTES)
 
 
 class CudaDevice:
@@ -95,6 +138,20 @@ class CudaDevice:
     def alignment(self, array: Any) -> int:
         """The largest power of two up to 256 bytes that ``array`` begins at a multiple of."""
         return alignment_of(array, self._inspect)
+
+    def tensor_map(
+        self,
+        array: Any,
+        box: Sequence[int] = (),
+        *,
+        swizzle: str = "none",
+        fill: str = "zero",
+        element_strides: Sequence[int] | None = None,
+        im2col: Im2col | None = None,
+    ) -> MapArgument:
+        """The driver's encoding."""
+        told = describe(array, self._inspect, box, swizzle, fill, element_strides, im2col)
+        return MapArgument(told, encode(told), array)
 
     def _function(self, function: KernelFunction) -> Any:
         """The kernel loaded into the context."""

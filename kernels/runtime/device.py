@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from emulator import Arch, Report
+from emulator.tensor_map import Im2col
+from kernels.runtime.arguments import MapArgument
 from kernels.runtime.errors import DeviceError
 from kernels.runtime.program import KernelFunction
 from kernels.runtime.timing import Timing
@@ -39,6 +41,29 @@ class Device(Protocol):
 
     def alignment(self, array: Any) -> int:
         """The largest power of two up to 256 bytes that ``array`` begins at a multiple of."""
+        ...
+
+    def tensor_map(
+        self,
+        array: Any,
+        box: Sequence[int] = (),
+        *,
+        swizzle: str = "none",
+        fill: str = "zero",
+        element_strides: Sequence[int] | None = None,
+        im2col: Im2col | None = None,
+    ) -> MapArgument:
+        """What TMA needs to copy boxes of ``array``: an argument for a 128-byte
+        ``const __grid_constant__`` parameter, aligned to 64.
+
+        ``array`` has up to five axes, begins at a multiple of 16 bytes, and has strides that are
+        multiples of 16; ``box`` has as many, up to 256 each, outermost first. ``swizzle`` "none",
+        "32B", "64B" or "128B" is how rows of a box, of at most so many bytes, lie in shared memory;
+        ``fill`` "zero" or "nan" is what there is outside of the array. With ``element_strides`` a
+        box has every so-manieth element. ``im2col`` takes the place of ``box``. Raises
+        LaunchError for what the CUDA driver would not encode. (CUDA driver API, "Tensor Map Object
+        Management")
+        """
         ...
 
     def launch(

@@ -13,10 +13,12 @@ import numpy.typing as npt
 import emulator
 from emulator import Arch, Report
 from emulator.clusters import cluster_shape, grid_in_blocks
-from kernels.runtime.arguments import ArrayInfo, Bound, alignment_of, bind, pack, three
+from emulator.tensor_map import Im2col
+from kernels.runtime.arguments import ArrayInfo, Bound, MapArgument, alignment_of, bind, pack, three
 from kernels.runtime.device import Extent, kernel_of
 from kernels.runtime.errors import ArgumentError
 from kernels.runtime.program import KernelFunction
+from kernels.runtime.tensor_maps import describe
 from kernels.runtime.timing import Timing
 
 
@@ -115,6 +117,20 @@ class EmulatedDevice:
     def alignment(self, array: Any) -> int:
         """The largest power of two up to 256 bytes that ``array`` begins at a multiple of."""
         return alignment_of(array, self._inspect)
+
+    def tensor_map(
+        self,
+        array: Any,
+        box: Sequence[int] = (),
+        *,
+        swizzle: str = "none",
+        fill: str = "zero",
+        element_strides: Sequence[int] | None = None,
+        im2col: Im2col | None = None,
+    ) -> MapArgument:
+        """The software GPU's own encoding."""
+        told = describe(array, self._inspect, box, swizzle, fill, element_strides, im2col)
+        return MapArgument(told, told.data, array)
 
     def launch(
         self,

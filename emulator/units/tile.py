@@ -1,0 +1,218 @@
+"""Boxes of an array as TMA copies them: which element goes where in shared memory.
+
+Reads the 128 bytes of :mod:`emulator.tensor_map`. A box lies densely in shared memory, innermost
+axis first, and a swizzle exchanges its units of 16 bytes by bits of their addresses. (PTX ISA,
+"Tensors": tiled mode, im2col mode, swizzling modes)
+"""
+
+from __future__ import annotations
+
+from emulator.native.compiled import accessors, inner
+from emulator.tensor_map import FIRST_FLOAT, MAGIC
+from emulator.units.numbers import byte_at, half_at, word_at
+from emulator.units.reduction import combine
+
+_, write_u8 = accessors("uint8")
+read_i16, _ = accessors("int16")
+read_i32, _ = accessors("int32")
+read_i64, write_i64 = accessors("int64")
+
+# As tensor_map.LAYOUT has them; axes innermost first.
+ADDRESS, RANK, ITEMSIZE, SWIZZLE, FILL, IM2COL, KIND = 8, 16, 17, 18, 19, 20, 21
+STRIDES, SIZES, BOX, STEPS, LOWER, UPPER, CHANNELS, PIXELS = 24, 56, 76, 86, 92, 98, 104, 106
+AXES = 5
+UNIT = 16
+
+# What a copy does with a box.
+LOAD, STORE = 0, 1  # and from 2 on: a reduction, less 2
+
+
+@inner
+def is_map(map_: int) -> bool:
+    """Whether there is a tensor map."""
+    return bool(read_i64(map_) == MAGIC)
+
+
+@inner
+def rank_of_map(map_: int) -> int:
+    """Its array's axes."""
+    return byte_at(map_ + RANK)
+
+
+@inner
+def stride_of(map_: int, axis: int) -> int:
+    """Bytes between neighbours along an axis."""
+    return byte_at(map_ + ITEMSIZE) if axis == 0 else read_i64(map_ + STRIDES + 8 * axis - 8)
+
+
+@inner
+def size_of(map_: int, axis: int) -> int:
+    """An axis's elements."""
+    return word_at(map_ + SIZES + 4 * axis)
+
+
+@inner
+def step_of(map_: int, axis: int) -> int:
+    """Which of an axis's elements a box has: every so-manieth."""
+    return byte_at(map_ + STEPS + axis)
+
+
+@inner
+def taken(map_: int, axis: int) -> int:
+    """Elements along an axis that a box in shared memory has."""
+    step = step_of(map_, axis)
+    return (half_at(map_ + BOX + 2 * axis) + step - 1) // step
+
+
+@inner
+def extent(map_: int) -> int:
+    """Bytes from the array's first element to behind its last."""
+    total = byte_at(map_ + ITEMSIZE)
+    for axis in range(rank_of_map(map_)):
+        total += (size_of(map_, axis) - 1) * stride_of(map_, axis)
+    return total
+
+
+@inner
+def row_bytes(map_: int) -> int:
+    """Bytes of a box's rows in shared memory."""
+    count = half_at(map_ + CHANNELS) if byte_at(map_ + IM2COL) else taken(map_, 0)
+    return count * byte_at(map_ + ITEMSIZE)
+
+
+@inner
+def rows_of(map_: int) -> int:
+    """Rows of a box in shared memory; of an im2col box its pixels."""
+    if byte_at(map_ + IM2COL):
+        return half_at(map_ + PIXELS)
+    rows = 1
+    for axis in range(1, rank_of_map(map_)):
+        rows *= taken(map_, axis)
+    return rows
+
+
+@inner
+def box_bytes(map_: int) -> int:
+    """Bytes of a box in shared memory, which an mbarrier counts whether or not they are inside."""
+    return rows_of(map_) * row_bytes(map_)
+
+
+@inner
+def swizzled(mode: int, place: int) -> int:
+    """Where in shared memory what would lie at ``place`` lies: bits 4.. are exchanged by 7.. ."""
+    if mode == 0:
+        return place
+    return place ^ ((place >> 3) & ((1 << mode) - 1) << 4)
+
+
+@inner
+def not_a_number(kind: int, byte: int) -> int:
+    """A byte of the NaN that is filled in."""
+    if kind == FIRST_FLOAT or kind == FIRST_FLOAT + 1:  # f16, bf16
+        return (0x7FFF >> 8 * (byte & 1)) & 0xFF
+    if kind == FIRST_FLOAT + 2:
+        return (0x7FFFFFFF >> 8 * (byte & 3)) & 0xFF
+    return (0x7FFFFFFFFFFFFFFF >> 8 * (byte & 7)) & 0xFF
+
+
+@inner
+def move_row(
+    map_: int, row: int, first: int, inside: bool, what: int, shared: int, place: int
+) -> None:
+    """One row of a box, whose element 0 would be ``first`` along the innermost axis of ``row``.
+
+    ``row`` is the address of the array's element 0 of that row, ``inside`` says whether it has one.
+    ``shared`` is where the block's shared memory begins, ``place`` where in it the row begins.
+    """
+    size, kind = byte_at(map_ + ITEMSIZE), byte_at(map_ + KIND)
+    mode, total = byte_at(map_ + SWIZZLE), row_bytes(map_)
+    step = 1 if byte_at(map_ + IM2COL) else step_of(map_, 0)
+    length = size_of(map_, 0) if inside else 0
+    fill = byte_at(map_ + FILL)
+    for begin in range(0, total, UNIT):
+        there = shared + swizzled(mode, place + begin)
+        low = first + begin // size * step
+        if step == 1 and low >= 0 and low + UNIT // size <= length and what <= STORE:
+            here = row + low * size
+            source, target = (here, there) if what == LOAD else (there, here)
+            left, right = read_i64(source), read_i64(source + 8)
+            write_i64(target, left)
+            write_i64(target + 8, right)
+            continue
+        for item in range(UNIT // size):
+            at = low + item * step
+            here, there_too = row + at * size, there + item * size
+            if at < 0 or at >= length:
+                if what == LOAD:
+                    for byte in range(size):
+                        write_u8(there_too + byte, not_a_number(kind, byte) if fill else 0)
+            elif what == LOAD:
+                for byte in range(size):
+                    write_u8(there_too + byte, byte_at(here + byte))
+            elif what == STORE:
+                for byte in range(size):
+                    write_u8(here + byte, byte_at(there_too + byte))
+            else:
+                combine(what - 2, kind, here, there_too)
+
+
+@inner
+def move_box(map_: int, coordinates: int, offsets: int, what: int, shared: int, place: int) -> None:
+    """Copy a box between an array and shared memory.
+
+    ``coordinates``: i32 of its first element, innermost first; ``offsets``: i32, of im2col.
+    """
+    if byte_at(map_ + IM2COL):
+        move_pixels(map_, coordinates, offsets, what, shared, place)
+        return
+    rank = rank_of_map(map_)
+    for number in range(rows_of(map_)):
+        row, inside, left = read_i64(map_ + ADDRESS), True, number
+        for axis in range(1, rank):
+            count = taken(map_, axis)
+            at = read_i32(coordinates + 4 * axis) + left % count * step_of(map_, axis)
+            left //= count
+            inside = inside and at >= 0 and at < size_of(map_, axis)
+            row += at * stride_of(map_, axis)
+        begin = place + number * row_bytes(map_)
+        move_row(map_, row, int(read_i32(coordinates)), inside, what, shared, begin)
+
+
+@inner
+def move_pixels(
+    map_: int, coordinates: int, offsets: int, what: int, shared: int, place: int
+) -> None:
+    """Copy a column of pixels: they follow one another within the box of base pixels."""
+    rank = rank_of_map(map_)
+    spatial = rank - 2
+    width = int(read_i32(coordinates + 4))
+    height = int(read_i32(coordinates + 8)) if spatial > 1 else 0
+    depth = int(read_i32(coordinates + 12)) if spatial > 2 else 0
+    image = int(read_i32(coordinates + 4 * (rank - 1)))
+    for number in range(rows_of(map_)):
+        row, inside = read_i64(map_ + ADDRESS), True
+        for axis in range(1, rank):
+            at = width if axis == 1 else height if axis == 2 else depth
+            if axis == rank - 1:
+                at = image
+            else:
+                at += int(read_i32(offsets + 4 * (axis - 1)))
+            inside = inside and at >= 0 and at < size_of(map_, axis)
+            row += at * stride_of(map_, axis)
+        begin = place + number * row_bytes(map_)
+        move_row(map_, row, int(read_i32(coordinates)), inside, what, shared, begin)
+        width += step_of(map_, 1)
+        if width < size_of(map_, 1) + read_i16(map_ + UPPER):
+            continue
+        width = int(read_i16(map_ + LOWER))
+        if spatial > 1:
+            height += step_of(map_, 2)
+            if height < size_of(map_, 2) + read_i16(map_ + UPPER + 2):
+                continue
+            height = int(read_i16(map_ + LOWER + 2))
+        if spatial > 2:
+            depth += step_of(map_, 3)
+            if depth < size_of(map_, 3) + read_i16(map_ + UPPER + 4):
+                continue
+            depth = int(read_i16(map_ + LOWER + 4))
+        image += 1

@@ -1,0 +1,55 @@
+"""Boxes of arrays as TMA copies them, in NumPy: what is compared with."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+
+def box_of(array, corner, box, steps, fill=0):
+    """The box whose first element is at ``corner``; outside of the array there is ``fill``."""
+    counts = [-(-b // s) for b, s in zip(box, steps, strict=True)]
+    found = np.full(counts, fill, array.dtype)
+    for place in np.ndindex(*counts):
+        at = [c + p * s for c, p, s in zip(corner, place, steps, strict=True)]
+        if all(0 <= a < n for a, n in zip(at, array.shape, strict=True)):
+            found[place] = array[tuple(at)]
+    return found
+
+
+def pixels_of(array, corner, offsets, lower, upper, channels, count, steps):
+    """A column of ``count`` pixels; all outermost first, (image, ..., width, channels)."""
+    spatial = array.ndim - 2
+    image, *base = corner[:-1]
+    found = np.zeros((count, channels), array.dtype)
+    for number in range(count):
+        at = [image, *(b + o for b, o in zip(base, offsets, strict=True))]
+        for channel in range(channels):
+            place = (*at, corner[-1] + channel)
+            if all(0 <= a < n for a, n in zip(place, array.shape, strict=True)):
+                found[number, channel] = array[place]
+        for axis in reversed(range(spatial)):
+            base[axis] += steps[1 + axis]
+            if base[axis] < array.shape[1 + axis] + upper[axis]:
+                break
+            base[axis] = lower[axis]
+        else:
+            image += 1
+    return found
+
+
+def laid_out(found, swizzle, nbytes):
+    """A box's bytes as they lie in shared memory that begins at a multiple of 1024."""
+    mask = {"none": 0, "32B": 1, "64B": 3, "128B": 7}[swizzle]
+    raw = found.tobytes()
+    memory = np.zeros(nbytes, np.uint8)
+    for unit in range(0, len(raw), 16):
+        there = unit ^ ((unit >> 7 & mask) << 4)
+        memory[there : there + 16] = np.frombuffer(raw[unit : unit + 16], np.uint8)
+    return memory
+
+
+def corners(shape):
+    """Places around an array, inside and outside."""
+    return list(itertools.product(*[(-3, 0, n - 2) for n in shape]))
