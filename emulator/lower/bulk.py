@@ -72,7 +72,7 @@ def bulk(lower: WarpLowering, inst: Instruction) -> None:
 
 def _copy(lower: WarpLowering, inst: Instruction) -> None:
     named = tuple(m for m in inst.modifiers if m.split("::")[0] in ("shared", "global"))
-    if named not in DIRECTIONS or len({"noftz", "cp_mask"} & set(inst.modifiers) - {"noftz"}):
+    if named not in DIRECTIONS or inst.has("cp_mask"):
         raise NotLowered(inst.text)
     direction = DIRECTIONS[named]
     how = direction | TENSOR * inst.has("tensor") | MULTICAST * inst.has("multicast::cluster")

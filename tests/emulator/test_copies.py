@@ -204,8 +204,7 @@ def test_a_source_size_beyond_the_copy_is_refused(card):
     "copy",
     [
         "cp.async.cg.shared.global [%r3], [%rd4], 8",
-        "cp.async.bulk.global.shared::cta.bulk_group [%rd5], [%r3], 16",
-        "cp.async.bulk.commit_group",
+        "cp.async.bulk.global.shared::cta.bulk_group.cp_mask [%rd5], [%r3], 16, 3",
     ],
 )
 def test_copies_of_other_kinds_are_refused_by_name(card, copy):
