@@ -64,7 +64,7 @@ def rows_hidden(rng: np.random.Generator) -> tuple[Case, ...]:
                   hidden=True),
         rows_case(int(rng.integers(5, 12)), int(rng.integers(500, 999)) | 1, "any length",
                   hidden=True),
-        rows_case(4, 32 * int(rng.integers(100, 140)), "what it costs", hidden=True, counted=True),
+        rows_case(2, 32 * int(rng.integers(400, 560)), "what it costs", hidden=True, counted=True),
     )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ WARP_TOPK = Task(
         rows_case(1, 1, "a single key"),
         rows_case(3, 0, "rows of nothing"),
         rows_case(0, 100, "nothing to do"),
-        rows_case(8, 4096, "what it costs", counted=True),
+        rows_case(4, 16_384, "what it costs", counted=True),
         rows_case(1 << 14, 1 << 13, "time on a GPU", devices=GPU_ALONE),
     ),
     draw_hidden=rows_hidden,
@@ -131,13 +131,13 @@ WARP_TOPK = Task(
             "to it, they wait for ever: vote first, then all lanes sort, or none."
         ),
         "scattered": (
-            "Is the order complete? NaN, of either sign, above all numbers; -0 equal to 0; of equal "
-            "keys the lower index first. And is the list that lies in the lanes sorted after each "
-            "merge, so that lane 31 has the worst?"
+            "Is the order complete? NaN, of either sign, above all numbers; -0 equal to 0; of "
+            "equal keys the lower index first. Is the list that lies in the lanes sorted after "
+            "each merge, so that lane 31 has the worst? And do all lanes come to every shuffle?"
         ),
         "permuted": (
-            "Some or all of the right indices are there, in the wrong order: of equal keys, the one "
-            "with the lower index comes first."
+            "The right indices are there, in the wrong order: of equal keys, the one with the "
+            "lower index comes first, and -0 is equal to 0."
         ),
     },
 )  # fmt: skip
@@ -250,6 +250,10 @@ DIGIT_PASS = Task(
     ),
     moved_bytes=lambda case: 4 * (case["n"] + DIGITS + 2),
     lessons={
+        "everything": (
+            "Are the counts of all blocks and the counts of a block set to zero before anything is "
+            "added to them?"
+        ),
         "out-of-bounds read": (
             "n is no multiple of 4: up to 3 keys come after the last four."
         ),
@@ -310,7 +314,7 @@ def points_hidden(rng: np.random.Generator) -> tuple[Case, ...]:
         points_case(some(17, 31), some(100, 300), some(33, 63), "tiles that are not full",
                     hidden=True),
         points_case(some(1, 4), some(500, 900) | 1, some(65, 128), "few queries", hidden=True),
-        points_case(16 * some(2, 4), 32 * some(24, 40), 32, "what it costs", hidden=True,
+        points_case(16, 32 * some(200, 240), 32, "what it costs", hidden=True,
                     counted=True),
     )  # fmt: skip
 
@@ -327,7 +331,7 @@ NEAREST = Task(
         points_case(3, 64, 128, "as many coordinates as there may be"),
         points_case(2, 40, 0, "no coordinates: all distances are 0"),
         points_case(0, 50, 3, "nothing to do"),
-        points_case(32, 1024, 32, "what it costs", counted=True),
+        points_case(16, 8192, 32, "what it costs", counted=True),
         points_case(8192, 1 << 16, 64, "time on a GPU", devices=GPU_ALONE),
     ),
     draw_hidden=points_hidden,
@@ -346,7 +350,7 @@ NEAREST = Task(
             "Each block should read its queries once, and each point once for all of its queries.",
         ),
         Limit(
-            "instructions", 2.0, 8192,
+            "instructions", 1.5, 8192,
             "Most tiles have no point that is nearer than the 32 that a query has already: a vote "
             "tells, and only otherwise is there anything to sort.",
         ),
@@ -360,8 +364,8 @@ NEAREST = Task(
         "distances_to_tile gives a lane the distances of one point and four queries, in registers. "
         "What does the kernel do with them now, and what is done with them next, by whom?",
         "A block of 4 warps has 16 queries, 4 a warp, and goes through all points by tiles of 32. "
-        "For each of its queries a warp keeps the best 32 in registers, a lane each: Entry kept[4]. "
-        "After each tile a lane offers entry_of(distance[i], first + lane) to kept[i].",
+        "For each of its queries a warp keeps the best 32 in registers, a lane each: Entry "
+        "kept[4]. After each tile a lane offers entry_of(distance[i], first + lane) to kept[i].",
         "for (first = 0; first < n; first += POINTS) { distances_to_tile(...); for i: kept[i] = "
         "offered(kept[i], first + lane < n ? entry_of(...) : ~(Entry)0, lane); }, then write. "
         "offered() is the vote, sort and merge of warp_topk.cu, with smaller entries the better. "

@@ -11,8 +11,9 @@ The program in nearest.py is correct. It writes all m x n distances, and reads t
 the nearest. With a million points those are 4 MB a query, of which 256 bytes are the answer.
 
 Change it so that no distance is ever written that is not part of the answer: a block keeps its
-queries and goes through the points by tiles; a lane has the distance of one of a tile's points in a
-register; and the warp offers these 32 to the best that it has (take what you wrote in warp_topk.cu).
+queries and goes through the points by tiles; a lane has the distance of one of a tile's points in
+a register; and the warp offers these 32 to the best that it has. Take what you wrote in
+warp_topk.cu.
 
     python -m grader check 07_topk --task nearest
 """

@@ -1,9 +1,10 @@
-"""Lab 04: solutions pass, starters fail helpfully, other right answers pass as well."""
+"""Lab 07: solutions pass, starters fail helpfully, other right answers pass as well."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from grader.bench import Bench
@@ -12,9 +13,10 @@ from grader.judge import judge
 from grader.starters import starters
 from grader.submission import read_submission
 from grader.verdict import TaskVerdict
-from kernels.runtime import open_device
+from kernels.runtime import open_device, record
 
 LAB = course().lab("07")
+SOLUTIONS = course().solutions / LAB.name
 TASKS = [task.name for task in LAB.tasks]
 
 
@@ -22,14 +24,14 @@ def graded(name: str, folder: Path, seed: int = 5) -> TaskVerdict:
     where = course()
     task = LAB.task(name)
     assert task is not None
-    bench = Bench(where.root, where.solutions / LAB.name, open_device("emulated"), seed, True)
+    bench = Bench(where.root, SOLUTIONS, open_device("emulated"), seed, True)
     return judge(task, read_submission(folder, name), bench, lambda _: None)
 
 
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_solutions_pass(name: str, seed: int) -> None:
-    verdict = graded(name, course().solutions / LAB.name, seed)
+    verdict = graded(name, SOLUTIONS, seed)
     assert verdict.passed, verdict.message
     assert verdict.speed == pytest.approx(1.0)
 
@@ -37,9 +39,9 @@ def test_solutions_pass(name: str, seed: int) -> None:
 @pytest.mark.parametrize(
     ("name", "line", "says"),
     [
-        ("squared_distances", "float apart = x[", ["sectors a request", "a whole point apart"]),
-        ("dense_layer", "sum += x_tile[down][c]", ["4.0 times", "reads 8 floats for 16"]),
-        ("tensor_layer", "from_x * __half2float", ["instructions of a warp", "multiply_add()"]),
+        ("warp_topk", "entry_of(key[i], i)", ["32.0 times", "32 entries, one a lane"]),
+        ("digit_pass", "atomicAdd(&counts[digit], 1)", ["very same word", "__match_any_sync"]),
+        ("nearest", "matrix[(size_t)row * n + column]", ["sectors of 32 bytes written"]),
     ],
 )
 def test_starters_are_right_and_told_what_they_cost(
@@ -56,124 +58,152 @@ def test_starters_are_right_and_told_what_they_cost(
     assert all(case.passed for case in verdict.cases if not case.measures)
 
 
-FLOAT4_THREADS = '''
-from kernels.runtime import cuda_program
-
-program = cuda_program("""
-// Four neighbouring columns and four rows 16 apart a thread; a 64 x 64 tile.
-extern "C" __global__ void layer(const float* x, const float* w, const float* bias, float* out,
-                                 int m, int n, int k)
+HEAD = 'from kernels.runtime import cuda_program\n\nprogram = cuda_program("""\n'
+THREAD_QUEUES = (
+    HEAD
+    + '''
+// Each lane has a queue of one entry. The queues are sorted when one of them would overflow.
+typedef unsigned long long Entry;
+__device__ Entry entry(float key, unsigned i)
 {
-    __shared__ float xs[16][65];
-    __shared__ __align__(16) float ws[16][64];
-    int t = threadIdx.x, across = t % 16, down = t / 16;
-    int row0 = blockIdx.y * 64, col0 = blockIdx.x * 64;
-    float sum[4][4] = {};
-    for (int first = 0; first < k; first += 16) {
-        for (int e = t; e < 1024; e += 256) {
-            int r = e / 16, c = e % 16;
-            xs[c][r] = row0 + r < m && first + c < k ? x[(size_t)(row0 + r) * k + first + c] : 0;
-        }
-        for (int e = t; e < 1024; e += 256) {
-            int c = e / 64, s = e % 64;
-            ws[c][s] = first + c < k && col0 + s < n ? w[(size_t)(first + c) * n + col0 + s] : 0;
-        }
-        __syncthreads();
-        for (int c = 0; c < 16; ++c) {
-            float4 b = *(float4*)&ws[c][4 * across];
-            for (int r = 0; r < 4; ++r) {
-                float a = xs[c][down + 16 * r];
-                sum[r][0] += a * b.x; sum[r][1] += a * b.y;
-                sum[r][2] += a * b.z; sum[r][3] += a * b.w;
-            }
-        }
-        __syncthreads();
+    int bits = key == 0 ? 0 : __float_as_int(key);
+    unsigned rank = key != key ? ~0u : unsigned(bits < 0 ? ~bits : bits ^ 0x80000000);
+    return Entry(rank) << 32 | ~i;
+}
+__device__ Entry step(Entry mine, int apart, bool up)
+{
+    Entry other = __shfl_xor_sync(~0u, mine, apart);
+    bool upper = threadIdx.x & apart;
+    return upper == up ? max(mine, other) : min(mine, other);
+}
+__device__ Entry flushed(Entry kept, Entry queued)
+{
+    for (int size = 2; size <= 32; size *= 2)
+        for (int apart = size / 2; apart; apart /= 2)
+            queued = step(queued, apart, size == 32 || !(threadIdx.x & size));
+    kept = max(kept, queued);
+    for (int apart = 16; apart; apart /= 2) kept = step(kept, apart, false);
+    return kept;
+}
+extern "C" __global__ void select(const float* keys, int* best, int n)
+{
+    keys += (size_t)blockIdx.x * n;
+    Entry kept = ~unsigned(n), queued = 0;
+    for (int first = 0; first < n; first += 32) {
+        int i = first + threadIdx.x;
+        Entry mine = i < n ? entry(keys[i], i) : 0;
+        bool matters = mine > __shfl_sync(~0u, kept, 31);
+        if (__any_sync(~0u, matters && queued)) kept = flushed(kept, queued), queued = 0;
+        if (matters) queued = mine;
     }
-    for (int r = 0; r < 4; ++r) {
-        int row = row0 + down + 16 * r, col = col0 + 4 * across;
-        if (row >= m) continue;
-        float* to = out + (size_t)row * n + col;
-        if (n % 4 == 0 && col < n) {
-            float4 b = *(const float4*)(bias + col);
-            *(float4*)to = {fmaxf(sum[r][0] + b.x, 0), fmaxf(sum[r][1] + b.y, 0),
-                            fmaxf(sum[r][2] + b.z, 0), fmaxf(sum[r][3] + b.w, 0)};
-        } else {
-            for (int s = 0; s < 4; ++s)
-                if (col + s < n) to[s] = fmaxf(sum[r][s] + bias[col + s], 0);
-        }
-    }
+    best[blockIdx.x * 32 + threadIdx.x] = ~unsigned(flushed(kept, queued));
 }
 """)
 
 
-def solve(device, x, w, bias):
-    (m, k), n = x.shape, w.shape[1]
-    out = device.empty((m, n), "float32")
-    if m * n:
-        grid = -(-n // 64), -(-m // 64)
-        device.launch(program["layer"], grid, 256, (x, w, bias, out, m, n, k))
-    return out
+def solve(device, keys):
+    rows, n = keys.shape
+    best = device.empty((rows, 32), "int32")
+    if rows:
+        device.launch(program["select"], rows, 32, (keys, best, n))
+    return best
 '''
-WMMA = '''
-from kernels.runtime import cuda_program
+)
+COUNTERS_OF_LANES = (
+    HEAD
+    + '''
+// A counter for each digit and lane, in the lane's bank.
+extern "C" __global__ void clear(unsigned* counts) { counts[threadIdx.x] = 0; }
 
-program = cuda_program("""
-#include <mma.h>
-using namespace nvcuda;
-// A warp a 16 x 16 of out by the C++ interface, straight from global memory.
-extern "C" __global__ void layer(const half* x, const half* w, const float* bias,
-                                 const float* residual, float* out, int m, int n, int k)
+extern "C" __global__ void count(const unsigned* keys, const unsigned* state, unsigned* counts,
+                                 int shift, int n)
 {
-    __shared__ float sums[8][16 * 20];
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    int row0 = blockIdx.y * 64 + warp / 2 * 16, col0 = blockIdx.x * 64 + warp % 2 * 32;
-    wmma::fragment<wmma::matrix_a, 16, 16, 16, half, wmma::row_major> a;
-    wmma::fragment<wmma::matrix_b, 16, 16, 16, half, wmma::row_major> b;
-    wmma::fragment<wmma::accumulator, 16, 16, 16, float> c[2];
-    for (int s = 0; s < 2; ++s) wmma::fill_fragment(c[s], 0.0f);
-    for (int i = 0; i < k; i += 16) {
-        wmma::load_matrix_sync(a, x + (size_t)row0 * k + i, k);
-        for (int s = 0; s < 2; ++s) {
-            wmma::load_matrix_sync(b, w + (size_t)i * n + col0 + 16 * s, n);
-            wmma::mma_sync(c[s], a, b, c[s]);
-        }
+    __shared__ unsigned of_lane[256 * 32];
+    int lane = threadIdx.x % 32;
+    for (int i = threadIdx.x; i < 256 * 32; i += 1024) of_lane[i] = 0;
+    __syncthreads();
+    for (int i = blockIdx.x * 1024 + threadIdx.x; i < n; i += gridDim.x * 1024) {
+        unsigned key = keys[i] >> shift;
+        if (key >> 8 == state[0]) atomicAdd(&of_lane[key % 256 * 32 + lane], 1);
     }
-    for (int s = 0; s < 2; ++s) {
-        wmma::store_matrix_sync(sums[warp], c[s], 20, wmma::mem_row_major);
-        __syncwarp();
-        for (int e = lane; e < 256; e += 32) {
-            int col = col0 + 16 * s + e % 16;
-            size_t at = (size_t)(row0 + e / 16) * n + col;
-            out[at] = fmaxf(sums[warp][e / 16 * 20 + e % 16] + bias[col], 0) + residual[at];
-        }
-        __syncwarp();
+    __syncthreads();
+    for (int digit = threadIdx.x / 32; digit < 256; digit += 32) {
+        unsigned sum = __reduce_add_sync(~0u, of_lane[digit * 32 + lane]);
+        if (lane == 0 && sum) atomicAdd(&counts[digit], sum);
     }
+}
+
+extern "C" __global__ void find(const unsigned* counts, const unsigned* state, unsigned* found)
+{
+    unsigned k = state[1];
+    for (int digit = 255; digit >= 0; k -= counts[digit--])
+        if (k <= counts[digit]) {
+            found[0] = state[0] * 256 + digit, found[1] = k;
+            return;
+        }
 }
 """)
 
 
-def solve(device, x, w, bias, residual):
-    (m, k), n = x.shape, w.shape[1]
-    out = device.empty((m, n), "float32")
-    device.launch(
-        program["layer"], (n // 64, m // 64), 256, (x, w, bias, residual, out, m, n, k)
-    )
-    return out
+def solve(device, keys, state, shift):
+    n = keys.shape[0]
+    counts, found = device.empty((256,), "uint32"), device.empty((2,), "uint32")
+    device.launch(program["clear"], 1, 256, (counts,))
+    blocks = min(-(-n // 16384), device.arch.sm_count)
+    device.launch(program["count"], blocks, 1024, (keys, state, counts, shift, n))
+    device.launch(program["find"], 1, 1, (counts, state, found))
+    return counts, found
 '''
+)
 
 
-def test_another_register_tile_passes(tmp_path: Path) -> None:
-    (tmp_path / "dense_layer.py").write_text(FLOAT4_THREADS)
-    verdict = graded("dense_layer", tmp_path)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("warp_topk", THREAD_QUEUES), ("digit_pass", COUNTERS_OF_LANES)],
+    ids=["a queue a thread", "counters of lanes"],
+)
+def test_other_right_answers_pass(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / f"{name}.py").write_text(text)
+    verdict = graded(name, tmp_path)
     assert verdict.passed, verdict.message
 
 
-def test_tensor_cores_without_a_tile_are_told_what_they_fetch(tmp_path: Path) -> None:
-    (tmp_path / "tensor_layer.py").write_text(WMMA)
-    verdict = graded("tensor_layer", tmp_path)
-    assert all(case.passed for case in verdict.cases if not case.measures), verdict.message
-    assert verdict.code == "too-costly"
-    assert "sectors of 32 bytes moved" in verdict.message
+def test_another_number_of_queries_a_warp_passes(tmp_path: Path) -> None:
+    kernel, program = ((SOLUTIONS / f"nearest.{suffix}").read_text() for suffix in ("cu", "py"))
+    kernel = kernel.split("// STARTER")[0]
+    program = program.split("    # STARTER")[0] + "    return distances, indices\n"
+    kernel = kernel.replace("WARPS = 4;", "WARPS = 8;").replace("EACH = 4;", "EACH = 2;")
+    (tmp_path / "nearest.cu").write_text(kernel)
+    (tmp_path / "nearest.py").write_text(program.replace("(32, 4)", "(32, 8)"))
+    verdict = graded("nearest", tmp_path)
+    assert verdict.passed, verdict.message
+
+
+def test_four_passes_find_the_key_itself() -> None:
+    device = open_device("emulated")
+    space: dict[str, object] = {"__file__": str(SOLUTIONS / "digit_pass.py")}
+    exec((SOLUTIONS / "digit_pass.py").read_text(), space)
+    keys = np.random.default_rng(3).integers(0, 1 << 32, 5000, dtype=np.uint32)
+    state = np.array([0, 1234], np.uint32)
+    for shift in (24, 16, 8, 0):
+        _, found = space["solve"](device, device.asarray(keys), device.asarray(state), shift)  # type: ignore[operator]
+        state = np.asarray(device.to_host(found))
+    assert state[0] == np.sort(keys)[::-1][1233]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_no_check_has_anything_to_say_of_a_solution(name: str) -> None:
+    task = LAB.task(name)
+    assert task is not None
+    device = open_device("emulated")
+    space: dict[str, object] = {"__file__": str(SOLUTIONS / f"{name}.py")}
+    exec((SOLUTIONS / f"{name}.py").read_text(), space)
+    for case in task.public[:3]:
+        plan = record(space["solve"], *task.arguments(case))  # type: ignore[arg-type]
+        loaded = plan.load(device, task.make_inputs(case, np.random.default_rng(1)))
+        for call in loaded.calls():
+            report = call.by(device.profile, checks=("all",))
+            assert report.findings == ()
 
 
 @pytest.mark.parametrize("name", TASKS)
