@@ -45,10 +45,13 @@ class _State:
     writing: dict[str, int] = field(default_factory=dict)  # products that write a register
     reading: dict[str, int] = field(default_factory=dict)
     touched: dict[str, int] = field(default_factory=dict)  # by instructions since a fence
+    made: dict[str, int] = field(default_factory=dict)  # 1: a product's, complete or not
     open: int = 0  # products of no group yet
 
     def copy(self) -> _State:
-        return _State(dict(self.writing), dict(self.reading), dict(self.touched), self.open)
+        return _State(
+            dict(self.writing), dict(self.reading), dict(self.touched), dict(self.made), self.open
+        )
 
     def join(self, other: _State) -> bool:
         """Let what may hold in ``other`` hold here too; whether that was anything new."""
@@ -58,6 +61,7 @@ class _State:
             (self.writing, other.writing),
             (self.reading, other.reading),
             (self.touched, other.touched),
+            (self.made, other.made),
         ):
             for name, bits in theirs.items():
                 old = mine.get(name, 0)
@@ -191,7 +195,7 @@ class _Flow:
             return list(self._product(state, inst, key))
         if copied := _copied(inst):
             target, source = copied
-            for found in (state.writing, state.touched):
+            for found in (state.writing, state.touched, state.made):
                 bits = found.get(source, 0)
                 if bits:
                     found[target] = bits
@@ -225,6 +229,7 @@ class _Flow:
             mine = self._bit(key)
             for name in sums:
                 state.writing[name] = mine
+                state.made[name] = 1
             for name in fragments:
                 state.reading[name] = state.reading.get(name, 0) | mine
             state.open |= mine
@@ -235,7 +240,7 @@ class _Flow:
         for name in read_registers(inst):
             for other in self._keys(state.writing.get(name, 0)):
                 yield Hazard(SUMS_READ, other)
-            if name in self.sums:
+            if name in state.made:
                 state.touched[name] = state.touched.get(name, 0) | self._bit(key)
         for name in written:
             for other in self._keys(state.writing.get(name, 0)):
@@ -245,5 +250,6 @@ class _Flow:
             if inst.predicate is None:
                 state.writing.pop(name, None)
                 state.reading.pop(name, None)
+                state.made.pop(name, None)
             if name in self.sums or name in self.fragments:
                 state.touched[name] = self._bit(key)

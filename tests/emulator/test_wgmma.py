@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.matrix_layout import tight
 from emulator.arch import H100
 from emulator.errors import DeviceFault
 from tests.emulator.fragments import BITS
 from tests.emulator.test_tensor import bound, numbers
-from tests.emulator.warpgroup import Problem, multiply, tight
+from tests.emulator.warpgroup import Problem, multiply
 
 FP8 = ("e4m3", "e5m2")
 FLOATING = [
