@@ -196,6 +196,39 @@ class Gemm:
         )
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Top-k of rows of floats: a time for each implementation."""
+
+    rows: int
+    n: int  # elements of a row
+    k: int
+    data: str  # "uniform", "normal" or "adversarial"
+    microseconds: Mapping[str, float]  # medians, by implementation
+
+
+@dataclass(frozen=True)
+class TopK:
+    """Times of top-k, of one record."""
+
+    origin: Origin
+    points: tuple[Selection, ...]
+
+    def series(self, **fixed: Any) -> tuple[Selection, ...]:
+        """The points whose fields are as ``fixed`` says, by n and k. May be none."""
+        found = [p for p in self.points if all(getattr(p, f) == v for f, v in fixed.items())]
+        return tuple(sorted(found, key=lambda p: (p.n, p.k)))
+
+    def point(self, rows: int, n: int, k: int, data: str) -> Selection:
+        """One point. Raises :class:`NotRecorded`."""
+        for found in self.series(rows=rows, n=n, k=k, data=data):
+            return found
+        raise NotRecorded(
+            f"no figure of {rows} x {n}, k = {k}, {data}, by {self.origin.command} of "
+            f"{self.origin.date}"
+        )
+
+
 def coalescing(path: Path = RESULTS / "coalescing_h100.json") -> Coalescing:
     """Bandwidths of the coalescing topic on an H100. Raises :class:`NotRecorded`."""
     record = _read(path, "benchmarks.coalescing_h100")
@@ -256,6 +289,17 @@ def ilp_tlp(path: Path = RESULTS / "ilp_tlp_h100.json") -> IlpTlp:
     return IlpTlp(_origin(record), *sections, clocks)
 
 
+def topk(path: Path = RESULTS / "topk_h100.json") -> TopK:
+    """Our top-k and torch's on an H100, in the same rounds. Raises :class:`NotRecorded`."""
+    record = _read(path, "benchmarks.topk_h100")
+    return _selections(record, ("bars", "grid"))
+
+
+def topk_peers(path: Path = RESULTS / "topk_peers_h100.json") -> TopK:
+    """Other libraries' top-k, taken elsewhere. Raises :class:`NotRecorded`."""
+    return _selections(_read(path, "benchmarks.topk_peers"), ("points",))
+
+
 def counters(path: Path = RESULTS / "coalescing_counters_h100.json") -> Counters:
     """Hardware counters of the coalescing topic on an H100. Raises :class:`NotRecorded`."""
     record = _read(path, "benchmarks.ncu_counters")
@@ -265,6 +309,16 @@ def counters(path: Path = RESULTS / "coalescing_counters_h100.json") -> Counters
 def emulator_speed(path: Path = RESULTS / "emulator_speed.json") -> Mapping[str, Any]:
     """How fast the software GPU ran, as written. Raises :class:`NotRecorded`."""
     return _read(path, "benchmarks.emulator_speed")
+
+
+def _selections(record: Mapping[str, Any], sections: tuple[str, ...]) -> TopK:
+    """The points of all sections; where two are of the same case, the first."""
+    points: dict[tuple[int, int, int, str], Selection] = {}
+    for row in (row for section in sections for row in _rows(record, section)):
+        case = row["rows"], row["n"], row["k"], row["data"]
+        times = {name[:-3]: float(us) for name, us in row.items() if name.endswith("_us")}
+        points.setdefault(case, Selection(*case, times))
+    return TopK(_origin(record), tuple(points.values()))
 
 
 def _read(path: Path, module: str) -> dict[str, Any]:

@@ -8,18 +8,24 @@ from widgets.grids import grid, recorded_grid, recorded_table, side_by_side
 from widgets.issue_slots import issue_slots
 from widgets.predict import predict, predictions
 from widgets.product_costs import ProductCost, product_arrays, product_cost, product_table
+from widgets.radix_passes import radix_passes
 from widgets.recorded import Figure, measured_beside_recorded
 from widgets.roofline import Point, point_of, recorded_points, roofline
 from widgets.shared_costs import shared_table, transposes_beside_copies
 from widgets.shared_view import shared_view
 from widgets.source import show_source, source_view
 from widgets.tile_animation import tile_animation
+from widgets.time_curves import Curve, recorded_curves, time_curves
+from widgets.topk_costs import TopKCost, topk_cost, topk_table
+from widgets.warp_queues import warp_queues
 
 __all__ = [
     "Cost",
+    "Curve",
     "Figure",
     "Point",
     "ProductCost",
+    "TopKCost",
     "access_pattern",
     "bank_map",
     "copy_blocks",
@@ -36,6 +42,8 @@ __all__ = [
     "product_arrays",
     "product_cost",
     "product_table",
+    "radix_passes",
+    "recorded_curves",
     "recorded_grid",
     "recorded_points",
     "recorded_table",
@@ -46,5 +54,9 @@ __all__ = [
     "side_by_side",
     "source_view",
     "tile_animation",
+    "time_curves",
+    "topk_cost",
+    "topk_table",
     "transposes_beside_copies",
+    "warp_queues",
 ]
