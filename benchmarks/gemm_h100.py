@@ -48,6 +48,7 @@ from kernels.gemm.hgemm import BEST as HGEMM_BEST
 from kernels.gemm.hgemm import SHAPES as HGEMM_SHAPES
 from kernels.gemm.hgemm import SIMPLE as HGEMM_SIMPLE
 from kernels.gemm.hgemm import Epilogue, hgemm_multistage
+from kernels.gemm.hopper import LARGE, SINGLE, SMALL, HopperTile, hgemm_cluster, hgemm_persistent
 from kernels.gemm.sgemm import BEST as SGEMM_BEST
 from kernels.gemm.sgemm import SHAPES as SGEMM_SHAPES
 from kernels.gemm.sgemm import sgemm_double_buffered
@@ -89,16 +90,33 @@ def compile_instance(one: tuple[HgemmTile, str, str, Epilogue, bool]) -> None:
     tile.kernel(family, "__half", out, epilogue, wide)
 
 
+def hopper_instances() -> list[tuple[HopperTile, str, Epilogue]]:
+    """The Hopper kernels that will be needed: shape, output, epilogue."""
+    single = [(tile, "__half", EPILOGUES[0]) for tile in (SINGLE, LARGE, SMALL)]
+    checked = [
+        (tile, out, epilogue)
+        for tile in (SINGLE, SMALL)
+        for out, epilogue in [*(("__half", e) for e in EPILOGUES[1:3]), ("float", EPILOGUES[-1])]
+    ]
+    return [*single, *checked, *((LARGE, "__half", e) for e in EPILOGUES[1:])]
+
+
+def compile_hopper(tile: HopperTile, out: str, epilogue: Epilogue) -> None:
+    """Compile a kernel into the cache, in a process of its own."""
+    tile.kernel("__half", out, epilogue)
+
+
 def compile_all(processes: int) -> None:
     """Compile in parallel what takes long."""
     with ProcessPoolExecutor(processes) as pool:
+        for_hopper = [pool.submit(compile_hopper, *one) for one in hopper_instances()]
         waiting = [pool.submit(compile_instance, one) for one in instances()]
         waiting += [
             pool.submit(compile_sgemm, tile, wide)
             for tile in SGEMM_SHAPES
             for wide in (True, False)
         ]
-        for one in waiting:
+        for one in (*for_hopper, *waiting):
             one.result()
 
 
@@ -183,11 +201,12 @@ def epilogues(device: Any, size: int, rounds: int) -> list[Record]:
     residual = device.asarray(rng.standard_normal((size, size), dtype=np.float32).astype("f2"))
     works: dict[str, Work] = {}
     for epilogue in EPILOGUES:
-        works[f"hgemm_multistage, {epilogue.name}"] = ready(
-            device, hgemm_multistage, (a, b, d),
-            bias=bias if epilogue.bias else None, gelu=epilogue.gelu,
-            residual=residual if epilogue.residual else None,
-        )  # fmt: skip
+        for step in (hgemm_multistage, hgemm_cluster):
+            works[f"{step.__name__}, {epilogue.name}"] = ready(
+                device, step, (a, b, d),
+                bias=bias if epilogue.bias else None, gelu=epilogue.gelu,
+                residual=residual if epilogue.residual else None,
+            )  # fmt: skip
     if (peer := cublas(device, a, b, d)) is not None:
         import torch  # type: ignore[import-not-found]
 
@@ -213,6 +232,7 @@ def contestants() -> list[tuple[str, Step, str, Any]]:
     return [
         ("sgemm_double_buffered", sgemm_double_buffered, "float32", SGEMM_BEST),
         ("hgemm_multistage", hgemm_multistage, "float16", HGEMM_BEST),
+        ("hgemm_persistent", hgemm_persistent, "float16", SINGLE),
     ]
 
 

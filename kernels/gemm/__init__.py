@@ -16,6 +16,9 @@ file                         kernel                what changes
 ``sgemm_double_buffered.cu`` sgemm_double_buffered a ring of stages filled by ``cp.async``
 ``hgemm_mma.cu``             hgemm_mma             tensor cores, by ``mma.sync``
 ``hgemm_multistage.cu``      hgemm_multistage      a ring of stages, and an epilogue of whole rows
+``hgemm_wgmma.cu``           hgemm_wgmma           Hopper: TMA fills the ring, ``wgmma`` empties it
+``hgemm_wgmma.cu``           hgemm_persistent      a block an SM that takes tile after tile
+``hgemm_wgmma.cu``           hgemm_cluster         pairs of blocks share columns of B by multicast
 ============================ ===================== ===============================================
 
 SGEMM computes ``C = alpha A B + beta C`` in float32; HGEMM ``D = gelu(A B + bias) + residual``, of
@@ -26,6 +29,7 @@ Source: the talk's chapter "GEMM": prologue, main loop, epilogue.
 
 from kernels.gemm.catalogue import BY_NAME, ENTRIES, Entry, place
 from kernels.gemm.hgemm import EPILOGUES, Epilogue, HgemmTile, hgemm_mma, hgemm_multistage
+from kernels.gemm.hopper import HopperTile, hgemm_cluster, hgemm_persistent, hgemm_wgmma
 from kernels.gemm.launches import Launch, Sizes, launch_of, profile, program, time
 from kernels.gemm.sgemm import (
     SgemmTile,
@@ -45,11 +49,15 @@ __all__ = [
     "Entry",
     "Epilogue",
     "HgemmTile",
+    "HopperTile",
     "Launch",
     "SgemmTile",
     "Sizes",
+    "hgemm_cluster",
     "hgemm_mma",
     "hgemm_multistage",
+    "hgemm_persistent",
+    "hgemm_wgmma",
     "launch_of",
     "place",
     "profile",

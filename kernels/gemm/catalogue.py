@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from kernels.gemm import reference
 from kernels.gemm.hgemm import Epilogue, hgemm_mma, hgemm_multistage
+from kernels.gemm.hopper import hgemm_cluster, hgemm_persistent, hgemm_wgmma
 from kernels.gemm.launches import Launch, Sizes, Step, launch_of
 from kernels.gemm.reference import Array
 from kernels.gemm.sgemm import (
@@ -150,5 +151,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(sgemm_double_buffered, "sgemm_double_buffered.cu", "copies that run ahead"),
     Entry(hgemm_mma, "hgemm_mma.cu", "tensor cores", tensor=True),
     Entry(hgemm_multistage, "hgemm_multistage.cu", "copies that run ahead", tensor=True),
+    Entry(hgemm_wgmma, "hgemm_wgmma.cu", "TMA fills the ring, warpgroups multiply", tensor=True),
+    Entry(hgemm_persistent, "hgemm_wgmma.cu", "a block an SM, tile after tile", tensor=True),
+    Entry(hgemm_cluster, "hgemm_wgmma.cu", "pairs of blocks share columns of B", tensor=True),
 )
 BY_NAME = {entry.name: entry for entry in ENTRIES}

@@ -134,7 +134,7 @@ def hgemm_mma(
     bytes. Raises ValueError for shapes or dtypes that do not fit, ArgumentError for other arrays.
     """
     epilogue = Epilogue(bias is not None, gelu, residual is not None)
-    sizes, element, out = _check("hgemm_mma", a, b, d, bias, residual)
+    sizes, element, out = check_operands("hgemm_mma", a, b, d, bias, residual)
     if not sizes.m * sizes.n:
         return
     wide = is_wide(device, a, b, d, bias, residual)
@@ -160,7 +160,7 @@ def hgemm_multistage(
     """
     name = "hgemm_multistage"
     epilogue = Epilogue(bias is not None, gelu, residual is not None)
-    sizes, element, out = _check(name, a, b, d, bias, residual)
+    sizes, element, out = check_operands(name, a, b, d, bias, residual)
     if not sizes.m * sizes.n:
         return
     chosen = tile or best_tile(sizes, device.arch.sm_count)
@@ -183,8 +183,13 @@ def is_wide(device: Device, a: Any, b: Any, d: Any, bias: Any, residual: Any) ->
     return vector and all(rows_aligned(device, array) for array in matrices)
 
 
-def _check(name: str, a: Any, b: Any, d: Any, bias: Any, residual: Any) -> tuple[Sizes, str, str]:
-    """Sizes, and the element types as the sources have them."""
+def check_operands(
+    name: str, a: Any, b: Any, d: Any, bias: Any, residual: Any
+) -> tuple[Sizes, str, str]:
+    """Sizes, and the element types as the sources have them.
+
+    Raises ValueError for shapes or dtypes that do not fit.
+    """
     sizes = product_sizes(name, a, b, d, c_name="d")
     element = check_dtype(name, "a", a, tuple(ELEMENTS))
     check_dtype(name, "b", b, (element,))
@@ -197,5 +202,9 @@ def _check(name: str, a: Any, b: Any, d: Any, bias: Any, residual: Any) -> tuple
 
 
 def _arguments(sizes: Sizes, a: Any, b: Any, d: Any, bias: Any, residual: Any) -> tuple[Any, ...]:
-    optional = tuple(array for array in (bias, residual) if array is not None)
-    return (a, b, d, *optional, sizes.m, sizes.n, sizes.k)
+    return (a, b, d, *optional(bias, residual), sizes.m, sizes.n, sizes.k)
+
+
+def optional(*arrays: Any) -> tuple[Any, ...]:
+    """Those that are there."""
+    return tuple(array for array in arrays if array is not None)

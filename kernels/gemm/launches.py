@@ -49,13 +49,18 @@ class Sizes:
 @cache
 def program(family: str) -> Program:
     """The compiled program of ``family``.cu in this folder."""
-    return cuda_program(Path(__file__).with_name(f"{family}.cu"))
+    return cuda_program(source(family))
+
+
+def source(family: str) -> Path:
+    """``family``.cu in this folder."""
+    return Path(__file__).with_name(f"{family}.cu")
 
 
 @cache
 def instance(family: str, name: str, kernel: str) -> KernelFunction:
     """The kernel ``name``, whose text ``kernel`` calls a template of ``family``.cu."""
-    path = Path(__file__).with_name(f"{family}.cu")
+    path = source(family)
     return cuda_program(path.read_text() + "\n" + kernel, name=path.name)[name]
 
 

@@ -103,6 +103,7 @@ EVERYTHING = Epilogue(True, True, True)
         ("hgemm_mma", ml_dtypes.bfloat16, ml_dtypes.bfloat16),
         ("hgemm_multistage", np.float16, np.float32),
         ("hgemm_multistage", ml_dtypes.bfloat16, ml_dtypes.bfloat16),
+        ("hgemm_wgmma", ml_dtypes.bfloat16, np.float32),
     ],
 )
 def test_inputs_and_outputs_have_the_dtypes_there_are(device, name, dtype, out):
