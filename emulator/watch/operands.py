@@ -217,3 +217,16 @@ def watch_overwriting(
                 checker, READ_WRITE, SHARED, earlier, later, granule * LINE_BYTES, LINE_BYTES,
                 0, 0, 0, IN_PRODUCT, 0,
             )  # fmt: skip
+
+
+@inner
+def overwrite_operands(
+    context: int, warp: int, site: int, lane: int, memory: int, place: int, nbytes: int
+) -> None:
+    """As :func:`watch_overwriting`, of a copy that a lane issues at ``site``."""
+    if read_i64(memory + TABLE_AT) != 0:
+        checker = read_i64(context + CHECKER_AT)
+        number = (site - read_i64(context + SITES_AT)) // SITE_BYTES
+        facts = read_i64(checker + FACTS_AT) + FACTS_BYTES * number
+        number = read_i64(facts + NUMBER_AT)
+        watch_overwriting(context, warp, memory, lane, number, place, nbytes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from emulator.native.compiled import accessors, inner
 from emulator.native.layout import BlockState, offset
 from emulator.watch.landing import IN_FLIGHT_AT, landed_in
+from emulator.watch.operands import overwrite_operands
 
 _, write_u8 = accessors("uint8")
 read_i64, _ = accessors("int64")
@@ -22,9 +23,10 @@ def copy_begins(
     """A copy to a block's shared memory is on its way."""
     shadow = read_i64(block + SHADOW_AT)
     if shadow != 0:
+        place = target - read_i64(block + SHARED_AT)
+        overwrite_operands(context, warp, site, lane, shadow, place, nbytes)
         flying = read_i64(shadow + IN_FLIGHT_AT)
         if flying != 0:
-            place = target - read_i64(block + SHARED_AT)
             for byte in range(nbytes):
                 write_u8(flying + place + byte, 1)
     return 0

@@ -237,3 +237,66 @@ def test_a_stage_is_filled_again_once_no_product_reads_it(card, name):
     line = next(i for i, text in enumerate(kernel.splitlines(), 1) if "//!" in text)
     assert read and {f.kind for f in read} == {"write-after-read hazard"}
     assert {f.line for f in read} == {line}
+
+
+RING = """
+__device__ unsigned at(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
+__device__ void wait_at(void* barrier, int parity) {
+  asm volatile("{ .reg .pred p; again: mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;"
+               " @!p bra again; }" ::"r"(at(barrier)), "r"(parity) : "memory");
+}
+__device__ void arrive(void* barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(at(barrier)) : "memory");
+}
+extern "C" __global__ void k(float* out, const unsigned* in, int n) {
+  __shared__ __align__(128) short stages[2][72 * 16];
+  __shared__ __align__(8) unsigned long long empty[2], full[2];
+  if (threadIdx.x == 0)
+    for (int s = 0; s < 2; ++s) {
+      asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(at(empty + s)) : "memory");
+      asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(at(full + s)) : "memory");
+    }
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  __syncthreads();
+  float d[4] = {};
+  if (threadIdx.x == 128) {
+    for (int i = 0; i < n; ++i) {
+      int s = i % 2, phase = i / 2 % 2;
+      wait_at(empty + s, phase ^ 1);
+      asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(at(full + s)),
+                   "r"(2304) : "memory");
+      asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes" //!
+                   " [%0], [%1], %2, [%3];" ::"r"(at(stages[s])), "l"(in), "r"(2304),
+                   "r"(at(full + s)) : "memory");
+    }
+  } else if (threadIdx.x < 128) {
+    for (int i = 0; i < n; ++i) {
+      int s = i % 2, phase = i / 2 % 2;
+      wait_at(full + s, phase);
+      fence(); multiply(d, stages[s], stages[s] + 64 * 16); commit();
+      RELEASE
+    }
+    wait<0>(); hold(d); store(out, d);
+  }
+}
+"""
+RELEASES = {
+    "the stage that the wait covers": (True, """
+      if (i) { wait<1>(); if (threadIdx.x == 0) arrive(empty + (i - 1) % 2); }"""),
+    "each stage, all waited for": (True, "wait<0>(); if (threadIdx.x == 0) arrive(empty + s);"),
+    "a stage too early": (False, "wait<1>(); if (threadIdx.x == 0) arrive(empty + s);"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_a_copy_comes_to_a_stage_once_no_product_reads_it(card, name):
+    right, release = RELEASES[name]
+    out, given = np.zeros(4096, np.float32), np.zeros(1024, np.uint32)
+    kernel = source(REGISTERS + RING.replace("RELEASE", release))
+    report = card.run(kernel, "k", 1, 160, out, given, np.int32(8), checks="all")
+    line = next(i for i, text in enumerate(kernel.splitlines(), 1) if "//!" in text)
+    if right:
+        assert not report.findings
+    else:
+        assert {(f.check, f.line) for f in report.findings} == {("racecheck", line)}
+        assert "wgmma" in report.findings[0].message
