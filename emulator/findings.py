@@ -18,6 +18,7 @@ from emulator.watch.shadow import (
     NOT_STARTED,
     NOT_STAYED,
     READ_WRITE,
+    SWIZZLE_DIFFERS,
     TWO_LANES,
     UNINITIALISED_READ,
     WRITE_READ,
@@ -47,6 +48,7 @@ def findings(
             UNINITIALISED_READ: words.uninitialised,
             NOT_STARTED: words.visit,
             NOT_STAYED: words.visit,
+            SWIZZLE_DIFFERS: words.swizzle,
         }.get(entry.kind, words.race)
         finding = say(entry)
         key = (finding.check, finding.kind, finding.severity, finding.file, finding.line,
@@ -121,6 +123,20 @@ class _Words:
         return self._finding(
             "racecheck", kind, entry, second, (first, second), message,
             severity="info" if same else "error",
+        )  # fmt: skip
+
+    def swizzle(self, entry: Found) -> Finding:
+        """A descriptor that swizzles otherwise than the copy that brought the matrix."""
+        copy = self._side(entry.earlier, entry.earlier_block, entry.earlier_thread, "write")
+        side = self._side(entry.later, entry.later_block, entry.later_thread, "read")
+        said = [f"a swizzle of {n} bytes" if n else "no swizzle" for n in (entry.old, entry.new)]
+        kind = "matrix descriptor and tensor map swizzle differently"
+        return self._finding(
+            "racecheck", kind, entry, side, (copy, side),
+            f"{kind} in kernel {self.launch.kernel.name!r}: block {side.block}, thread "
+            f"{side.thread} multiplies what lies at shared offset {entry.address:,}, where a copy "
+            f"({copy.file}:{copy.line}) put a box with {said[0]}; the descriptor says {said[1]}. "
+            f"Bits 62-63 of the descriptor and the tensor map must agree{_line(side)}",
         )  # fmt: skip
 
     def visit(self, entry: Found) -> Finding:

@@ -29,12 +29,22 @@ from emulator.native.layout import (
     offset,
 )
 from emulator.units.fault import report
-from emulator.units.numbers import word_at
+from emulator.units.numbers import byte_at, word_at
 from emulator.units.reduction import combine, itemsize_of
-from emulator.units.tile import ADDRESS, LOAD, STORE, box_bytes, extent, is_map, move_box
+from emulator.units.tile import (
+    ADDRESS,
+    LOAD,
+    STORE,
+    SWIZZLE,
+    box_bytes,
+    extent,
+    is_map,
+    move_box,
+)
 from emulator.units.tile import rank_of_map as rank_of
 from emulator.units.window import owner_of, peer_of
 from emulator.units.word import add_bytes
+from emulator.watch.operands import box_lands
 from emulator.watch.proxy import copy_begins, copy_lands, copy_reads
 
 _, write_u32 = accessors("uint32")
@@ -228,6 +238,8 @@ def carry(context: int, entry: int) -> int:
     if direction == TO_GLOBAL:
         return 0
     copy_lands(block, shared, size)
+    if how & TENSOR:
+        box_lands(context, site, block, shared, size, byte_at(entry + MAP + SWIZZLE))
     barrier = read_i64(entry + BARRIER)
     return -1 if add_bytes(context, warp, site, lane, barrier, -size) < 0 else 0
 

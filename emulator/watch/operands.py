@@ -4,9 +4,13 @@ Once one warp of the warpgroup is past such a wait, nobody reads any more: a wri
 the wait of any of the four. So each 16 bytes remember, by warpgroup, the group of products that
 read them last, and each warp when it had waited for which groups.
 
-The table, on the heap of the launch: ``[used, warpgroups that have entries, as bits]``, then by
-warp a ring of waits, then by warpgroup an i64 for 16 bytes of shared memory: the group's number
-(32 bits) and the product's number as a memory instruction. 0: nobody.
+Also, of each 128 bytes, which copy of a box put them there and by what swizzle: a descriptor must
+say the same.
+
+The table, on the heap of the launch: warpgroups that have entries, as bits, and whether any box
+came; then by warp a ring of waits; by warpgroup an i64 for 16 bytes of shared memory, the group's
+number (32 bits) and the product's number as a memory instruction, 0 for nobody; an i64 for 128
+bytes, 8 times the copy's number, and 1 and the swizzle, 0 for no box.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from emulator.native.layout import (
     Warp,
     offset,
 )
-from emulator.units.matrix_descriptor import LINE_BYTES, LINES, line_at
+from emulator.units.matrix_descriptor import LINE_BYTES, LINES, line_at, swizzle_of
 from emulator.watch.clocks import (
     CHECKER_AT,
     CLOCK_AT,
@@ -38,6 +42,7 @@ from emulator.watch.shadow import (
     CLOCK_SHIFT,
     IN_PRODUCT,
     READ_WRITE,
+    SWIZZLE_DIFFERS,
     THREAD_SHIFT,
     Checker,
     Facts,
@@ -60,10 +65,12 @@ NUMBER_AT = shadow_offset(Facts, "number")
 FACTS_BYTES = size(Facts)
 
 GROUP_WARPS = 4
+BOX_LINE_BYTES = 128
 WARPGROUPS = MAX_WARPS // GROUP_WARPS
 WAITS = 32  # that a warp's ring holds; older ones are taken to have been in time
 RING_BYTES = 8 * (1 + 2 * WAITS)  # a count, then groups and clocks
-RINGS_AT = 8
+BOXES_AT = 8
+RINGS_AT = 16
 GRANULES_AT = RINGS_AT + MAX_WARPS * RING_BYTES
 GROUP_SHIFT = 32
 NUMBER_MASK = (1 << GROUP_SHIFT) - 1
@@ -71,7 +78,7 @@ NUMBER_MASK = (1 << GROUP_SHIFT) - 1
 
 def table_bytes(shared_bytes: int) -> int:
     """Bytes of the table of a block."""
-    return GRANULES_AT + WARPGROUPS * row_bytes_of(shared_bytes)
+    return GRANULES_AT + (WARPGROUPS + 1) * row_bytes_of(shared_bytes)
 
 
 def row_bytes_of(shared_bytes: int) -> int:
@@ -87,18 +94,40 @@ def row_bytes(shadow: int) -> int:
 
 
 @inner
+def boxes_of(table: int, shadow: int) -> int:
+    """Where the table says which boxes lie in shared memory."""
+    boxes: int = table + GRANULES_AT + WARPGROUPS * row_bytes(shadow)
+    return boxes
+
+
+@inner
+def instruction_number(context: int, site: int) -> int:
+    """An instruction's number among memory instructions, for stamps."""
+    number = (site - read_i64(context + SITES_AT)) // SITE_BYTES
+    facts = read_i64(read_i64(context + CHECKER_AT) + FACTS_AT) + FACTS_BYTES * number
+    return int(read_i64(facts + NUMBER_AT))
+
+
+@inner
+def bytes_of_mode(mode: int) -> int:
+    """Bytes of the swizzle that a tensor map's mode means."""
+    return 16 << mode if mode > 0 else 0
+
+
+@inner
 def forget_operands(shadow: int) -> None:
     """A block starts: nobody reads anything."""
     table = read_i64(shadow + TABLE_AT)
-    if table == 0 or read_i64(table) == 0:
+    if table == 0 or read_i64(table) | read_i64(table + BOXES_AT) == 0:
         return
     used = read_i64(table)
     write_i64(table, 0)
+    write_i64(table + BOXES_AT, 0)
     for warp in range(MAX_WARPS):
         write_i64(table + RINGS_AT + RING_BYTES * warp, 0)
     nbytes = row_bytes(shadow)
-    for group in range(WARPGROUPS):
-        if used >> group & 1:
+    for group in range(WARPGROUPS + 1):
+        if group == WARPGROUPS or used >> group & 1:
             for at in range(0, nbytes, 8):
                 write_i64(table + GRANULES_AT + nbytes * group + at, 0)
 
@@ -114,17 +143,28 @@ def observe_operand(
     if table == 0:
         return
     checker = read_i64(context + CHECKER_AT)
-    number = (site - read_i64(context + SITES_AT)) // SITE_BYTES
-    facts = read_i64(checker + FACTS_AT) + FACTS_BYTES * number
+    number = instruction_number(context, site)
     group = int(read_u32(warp + INDEX_AT)) // GROUP_WARPS
-    entry = (int(read_u32(warp + COMMITTED_AT)) + 1) << GROUP_SHIFT | read_i64(facts + NUMBER_AT)
+    entry = (int(read_u32(warp + COMMITTED_AT)) + 1) << GROUP_SHIFT | number
     write_i64(table, read_i64(table) | 1 << group)
     row = table + GRANULES_AT + row_bytes(shadow) * group
+    boxes = boxes_of(table, shadow) if read_i64(table + BOXES_AT) != 0 else 0
+    swizzle = swizzle_of(descriptor)
     for outer in range(outers):
         for inner_ in range(inners):
             for line in range(LINES):
                 place = line_at(descriptor, along_k, first + outer, inner_, line)
                 write_i64(row + place // LINE_BYTES * 8, entry)
+                box = read_i64(boxes + place // BOX_LINE_BYTES * 8) if boxes != 0 else 0
+                if box != 0 and bytes_of_mode((box & 7) - 1) != swizzle:
+                    boxes = 0  # said once
+                    lane = int(read_u32(warp + INDEX_AT)) * LANES << THREAD_SHIFT
+                    tag = read_i64(shadow + TAG_AT)
+                    complain(
+                        checker, SWIZZLE_DIFFERS, SHARED, tag | box >> 3,
+                        tag | lane | number, place, LINE_BYTES,
+                        bytes_of_mode((box & 7) - 1), swizzle, 0, 0, 0,
+                    )  # fmt: skip
 
 
 @routine("void", *["int64"] * 2)
@@ -191,7 +231,13 @@ def watch_overwriting(
     among memory instructions.
     """
     table = read_i64(memory + TABLE_AT)
-    if table == 0 or read_i64(table) == 0:
+    if table == 0:
+        return
+    if read_i64(table + BOXES_AT) != 0:
+        boxes = boxes_of(table, memory)
+        for line in range(place // BOX_LINE_BYTES, (place + nbytes - 1) // BOX_LINE_BYTES + 1):
+            write_i64(boxes + 8 * line, 0)
+    if read_i64(table) == 0:
         return
     checker = read_i64(context + CHECKER_AT)
     shadow = read_i64(read_i64(warp + STATE_AT) + SHADOW_AT)
@@ -225,8 +271,20 @@ def overwrite_operands(
 ) -> None:
     """As :func:`watch_overwriting`, of a copy that a lane issues at ``site``."""
     if read_i64(memory + TABLE_AT) != 0:
-        checker = read_i64(context + CHECKER_AT)
-        number = (site - read_i64(context + SITES_AT)) // SITE_BYTES
-        facts = read_i64(checker + FACTS_AT) + FACTS_BYTES * number
-        number = read_i64(facts + NUMBER_AT)
+        number = instruction_number(context, site)
         watch_overwriting(context, warp, memory, lane, number, place, nbytes)
+
+
+@inner
+def box_lands(context: int, site: int, block: int, target: int, nbytes: int, mode: int) -> None:
+    """A box has come to a block's shared memory, swizzled by a tensor map's mode."""
+    shadow = read_i64(block + SHADOW_AT)
+    table = read_i64(shadow + TABLE_AT) if shadow != 0 else 0
+    if table == 0:
+        return
+    write_i64(table + BOXES_AT, 1)
+    boxes = boxes_of(table, shadow)
+    place = target - read_i64(block + SHARED_AT)
+    entry = instruction_number(context, site) << 3 | (mode + 1)
+    for line in range(place // BOX_LINE_BYTES, (place + nbytes - 1) // BOX_LINE_BYTES + 1):
+        write_i64(boxes + 8 * line, entry)

@@ -60,6 +60,7 @@ TWO_LANES, IN_FLIGHT, IN_PRODUCT = 1, 2, 4
 # Kinds of finding.
 WRITE_WRITE, READ_WRITE, WRITE_READ, UNINITIALISED_READ = range(1, 5)
 NOT_STARTED, NOT_STAYED = 5, 6  # a block whose shared memory another one touches
+SWIZZLE_DIFFERS = 8
 
 # Bytes of memory that have a value, in maps of what was never written.
 SET, UNSET, DOUBTFUL = 0, 1, 2  # doubtful: an unwatched launch may have written it

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.matrix_layout import Layout
+from kernels.runtime import cuda_program, open_device
 from tests.emulator.test_wgmma import source
 
 REGISTERS = """
@@ -300,3 +302,71 @@ def test_a_copy_comes_to_a_stage_once_no_product_reads_it(card, name):
     else:
         assert {(f.check, f.line) for f in report.findings} == {("racecheck", line)}
         assert "wgmma" in report.findings[0].message
+
+
+BOXES = """
+struct alignas(64) TensorMap { unsigned long long opaque[16]; };
+extern "C" __global__ void k(const __grid_constant__ TensorMap map, float* out,
+                             unsigned long long tile, unsigned long long step, int again,
+                             int nbytes) {
+  __shared__ __align__(1024) short memory[72 * 64];
+  __shared__ __align__(8) unsigned long long full;
+  unsigned start = __cvta_generic_to_shared(memory), bar = __cvta_generic_to_shared(&full);
+  if (threadIdx.x == 0) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(bar) : "memory");
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(bar), "r"(nbytes)
+                 : "memory");
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes" //!
+                 " [%0], [%1, {%2, %2}], [%3];" ::"r"(start), "l"(&map), "r"(0), "r"(bar)
+                 : "memory");
+  }
+  __syncthreads();
+  asm volatile("{ .reg .pred p; again: mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;"
+               " @!p bra again; }" ::"r"(bar), "r"(0) : "memory");
+  if (again) {
+    for (int i = threadIdx.x; i < 72 * 64; i += 128) memory[i] = 0x3c00;
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    __syncthreads();
+  }
+  float d[4] = {};
+  fence();
+  unsigned long long a = tile + (start >> 4), b = a + (64 * 128 >> 4);
+  for (int i = 0; i < 4; ++i)
+    asm volatile("wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%0, %1, %2, %3}, %4, %5,"
+                 " 1, 1, 1, 0, 0;"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "l"(a + i * step), "l"(b + i * step));
+  commit(); wait<0>(); hold(d); store(out, d);
+}
+"""
+
+
+@pytest.mark.parametrize("mode", ["32B", "64B", "128B"])
+@pytest.mark.parametrize("again", [0, 1])
+def test_a_descriptor_swizzles_as_the_tensor_map_did(mode, again):
+    """Also where ordinary stores have overwritten the box: then nobody knows how they swizzled."""
+    kernel = source(REGISTERS + BOXES)
+    device = open_device("emulated")
+    program = cuda_program(kernel, name="kernel.cu", arch="sm_90a")
+    columns = int(mode.removesuffix("B")) // 2
+    x = np.random.default_rng(1).integers(-4, 5, (72, columns)).astype(np.float16)
+    matrix = device.asarray(x)
+    described = Layout(128, along_k=True, start=0, leading=16, stride=1024).descriptor
+    out = device.asarray(np.zeros((128, 4), np.float32))
+    tensor_map = device.tensor_map(matrix, (72, columns), swizzle=mode)
+    arguments = (
+        tensor_map,
+        out,
+        np.uint64(described),
+        np.uint64(2),
+        np.int32(again),
+        np.int32(x.nbytes),
+    )
+    report = device.profile(program["k"], 1, 128, arguments, checks="all")
+    assert bool(report.findings) == (mode != "128B" and not again)
+    for finding in report.findings:
+        line = next(i for i, text in enumerate(kernel.splitlines(), 1) if "//!" in text)
+        assert finding.kind == "matrix descriptor and tensor map swizzle differently"
+        assert {side.line for side in finding.sides} >= {line}
+        assert f"{mode.removesuffix('B')} bytes" in finding.message
