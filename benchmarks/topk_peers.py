@@ -22,7 +22,7 @@ def main() -> int:
     """Convert a file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.topk_peers", description=__doc__)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--date", default="not stated", help="when the times were taken")
+    parser.add_argument("--date", default="date not stated", help="when the times were taken")
     parser.add_argument("--output", type=Path, default=RESULTS / "topk_peers_h100.json")
     arguments = parser.parse_args()
     points = []
@@ -38,8 +38,8 @@ def main() -> int:
     origin = {
         "device": "NVIDIA H100 80GB HBM3",
         "date": arguments.date,
-        "command": "given with the course: RAFT's matrix::select_k, CUB's top-k and torch.topk, "
-        "float32; medians with L2 flushed; not taken by this repository",
+        "command": "RAFT's matrix::select_k, CUB's top-k and torch.topk on float32, medians with "
+        "L2 flushed; given with the course, not taken by this repository",
         "driver": "580",
     }
     write(arguments.output, {"origin": origin, "points": points})
