@@ -24,8 +24,13 @@ def new_picture(one: RadixPass) -> go.FigureWidget:
     figure = go.Figure()
     for colour, name in NAMES:
         figure.add_bar(
-            name=name, marker={"color": colour, "line": {"width": 0}},
+            name=name, marker={"color": colour, "line": {"width": 0}}, showlegend=False,
             hovertemplate="digit %{x}: %{y:,} keys<extra></extra>",
+        )  # fmt: skip
+    for colour, name in NAMES:  # a legend that stays when there are none of a kind
+        figure.add_scatter(
+            x=[None], y=[None], mode="markers", name=name,
+            marker={"symbol": "square", "size": 12, "color": colour},
         )  # fmt: skip
     figure.update_layout(
         barmode="overlay", bargap=0, width=WIDTH, height=300,
@@ -51,9 +56,8 @@ def parts(one: RadixPass) -> tuple[slice, slice, slice]:
 def draw(figure: go.Figure, one: RadixPass) -> None:
     """Show a pass, as one update."""
     digits = np.arange(one.counts.size)
-    # A lone bin of 256 is four pixels wide: those that are few are drawn wider.
-    width = max(1.0, one.counts.size / 256) if one.in_use > 40 else one.counts.size / 128
-    traces: Any = figure.data
+    width = max(1.0, one.counts.size / 512)  # so that a lone bin can be seen
+    traces: Any = figure.data[:3]
     with figure.batch_update():
         for trace, part in zip(traces, parts(one), strict=True):
             there = one.counts[part] > 0

@@ -45,7 +45,7 @@ Keys = Callable[[int, np.random.Generator], Array]
 DISTRIBUTIONS: dict[str, Keys] = {
     "uniform": uniform,
     "normal": normal,
-    "adversarial: all but 12 bits equal": adversarial,
+    "adversarial": adversarial,
 }
 ORDERS: dict[str, Keys] = {**DISTRIBUTIONS, "rising": rising, "falling": falling}
 

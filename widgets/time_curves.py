@@ -16,7 +16,6 @@ from widgets.picture import WIDTH, live
 from widgets.recorded import Origin
 
 COLOURS = ("#009E73", "#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#56B4E9", "#777777")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star")
 
 
@@ -27,6 +26,8 @@ class Curve:
     label: str  # what ran
     points: Mapping[float, float]  # size -> microseconds
     note: str = ""  # where it comes from
+    style: int | None = None  # its colour; by its place in the chart unless given
+    dashed: bool = False
 
 
 class Selection(Protocol):
@@ -61,13 +62,14 @@ def recorded_curves(
 ) -> tuple[list[Curve], list[str]]:
     """Curves of all records in ``loads``, and words for each that is not there.
 
-    ``loads`` has a record's words by which its curves are told apart, such as "ours, same run".
+    ``loads`` has a record's words by which its curves are told apart, such as "our run"; those of
+    the first are solid, others dashed. An implementation has one colour in all charts.
     ``against`` is "n" or "k"; ``named`` says which implementations are shown, and how they are
     called; ``fixed`` is what all points have in common.
     """
     curves: list[Curve] = []
     notes: list[str] = []
-    for words, load in loads.items():
+    for number, (words, load) in enumerate(loads.items()):
         try:
             record = load()
         except LookupError as missing:
@@ -76,12 +78,14 @@ def recorded_curves(
         points = record.series(**fixed)
         made = record.origin
         note = f"{words}: {made.device}, {made.date}, by: {made.command}"
-        found = [
-            Curve(f"{label}{f' ({words})' if len(loads) > 1 else ''}", times, note)
-            for name, label in named.items()
-            if (times := {getattr(p, against): p.microseconds[name] for p in points
-                          if name in p.microseconds})
-        ]  # fmt: skip
+        found = []
+        for style, (name, label) in enumerate(named.items()):
+            times = {
+                getattr(p, against): p.microseconds[name] for p in points if name in p.microseconds
+            }
+            if times:
+                whose = f"{label} ({words})" if len(loads) > 1 else label
+                found.append(Curve(whose, times, note, style, number > 0))
         if not found:
             notes.append(f"{words}: no point of it is like these")
         curves += found
@@ -102,12 +106,13 @@ def time_curves(
 
 def _chart(title: str, across: str, curves: Sequence[Curve]) -> go.FigureWidget:
     figure = go.Figure()
-    for i, curve in enumerate(curves):
+    for place, curve in enumerate(curves):
         sizes = sorted(curve.points)
+        i = place if curve.style is None else curve.style
         figure.add_scatter(
             name=curve.label, x=sizes, y=[curve.points[size] for size in sizes],
             mode="lines+markers",
-            line={"color": COLOURS[i % len(COLOURS)], "dash": DASHES[i // 2 % len(DASHES)]},
+            line={"color": COLOURS[i % len(COLOURS)], "dash": "dash" if curve.dashed else "solid"},
             marker={"symbol": SYMBOLS[i % len(SYMBOLS)], "size": 8},
             hovertemplate="%{y:,.4g} µs at %{x:,}<extra>" + escape(curve.label) + "</extra>",
         )  # fmt: skip
@@ -122,7 +127,7 @@ def _chart(title: str, across: str, curves: Sequence[Curve]) -> go.FigureWidget:
             "type": "log", "title": {"text": across}, **rule, "tickvals": sizes,
             "ticktext": [power(size) for size in sizes],
         },
-        yaxis={"type": "log", "title": {"text": "µs"}, **rule},
+        yaxis={"type": "log", "title": {"text": "µs"}, "dtick": "D2", **rule},
     )  # fmt: skip
     return live(figure)
 

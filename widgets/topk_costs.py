@@ -25,6 +25,7 @@ class TopKCost:
     """One selection: its counters over all launches, and its time."""
 
     label: str
+    k: int
     data: str  # the keys' distribution
     keys: int  # of all rows
     key_bytes: int
@@ -92,7 +93,7 @@ def topk_cost(
         timed = record(solve, ArraySpec("x", keys.shape, str(keys.dtype)))
         timing = timed.time(device, [keys])
     return TopKCost(
-        label, data, some.size, some.dtype.itemsize, len(reports), totals, timing, device.name,
+        label, k, data, some.size, some.dtype.itemsize, len(reports), totals, timing, device.name,
         bool(np.array_equal(found, wanted)),
     )  # fmt: skip
 
@@ -102,12 +103,12 @@ def topk_table(costs: Sequence[TopKCost]) -> Html:
     if not costs:
         raise ValueError("no selections to show: give at least one TopKCost")
     kind = costs[0].timing.kind
-    head = ["", "keys", "launches", "keys read, times", "written, times", "instructions",
+    head = ["", "k", "keys", "launches", "keys read, times", "written, times", "instructions",
             "wavefronts", f"µs, {kind}", "right"]  # fmt: skip
     cells = [
         [
-            one.label, one.data, str(one.launches), f"{one.times_read:.2f}", f"{one.written:.3f}",
-            significant(one.instructions), significant(one.wavefronts),
+            one.label, f"{one.k:,}", one.data, str(one.launches), f"{one.times_read:.2f}",
+            f"{one.written:.3f}", significant(one.instructions), significant(one.wavefronts),
             significant(one.timing.median_us), "yes" if one.right else "NO",
         ]
         for one in costs
@@ -116,6 +117,6 @@ def topk_table(costs: Sequence[TopKCost]) -> Html:
         "Instructions of a warp and wavefronts of shared memory: for each 32 keys. Counters: "
         f"software GPU. Times: {costs[0].device}, {kind}."
     )
-    html = table(head, [[escape(c) for c in row] for row in cells], numbers=range(2, 8))
+    html = table(head, [[escape(c) for c in row] for row in cells], numbers=(1, *range(3, 9)))
     text = "\n".join(["\t".join(head), *("\t".join(row) for row in cells), note])
     return Html(html + faint(note), text)

@@ -25,7 +25,7 @@ class WarpQueues(Live):
         wide = ipywidgets.Layout(width="380px")
         self.keys = ipywidgets.Dropdown(options=list(ORDERS), description="Keys", layout=wide)
         self.length = ipywidgets.Dropdown(
-            options=LENGTHS, value=2, description="A queue has",
+            options=LENGTHS, value=2, description="Queues of",
             layout=ipywidgets.Layout(width="190px"),
         )  # fmt: skip
         self.step = ipywidgets.IntSlider(1, 1, n // LANES, description="Step", layout=wide)

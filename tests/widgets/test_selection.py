@@ -69,7 +69,7 @@ def test_radix_select_finds_the_kth(seed: int, kind: str, bits: int, data: st.Da
 
 
 def test_on_adversarial_keys_the_first_digits_decide_nothing() -> None:
-    keys = DISTRIBUTIONS["adversarial: all but 12 bits equal"](1 << 14, np.random.default_rng(2))
+    keys = DISTRIBUTIONS["adversarial"](1 << 14, np.random.default_rng(2))
     first, second, third, _ = radix_select(keys, 100, 8)
     assert (first.in_use, second.in_use, third.in_use) == (1, 1, 16)
     assert first.left == second.left == 1 << 14
