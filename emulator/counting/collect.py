@@ -22,7 +22,7 @@ from emulator.native.layout import (
     SWAP_RULE,
     Site,
 )
-from emulator.ptx import Address, Instruction, Register
+from emulator.ptx import Address, Immediate, Instruction, Register
 from emulator.report import LineReport, Report
 from emulator.running import Launch
 
@@ -51,10 +51,21 @@ APPROXIMATE = frozenset(
 def counting_rule(inst: Instruction) -> int:
     """How the routines that count accesses treat an instruction."""
     if inst.opcode in ("atom", "red"):
+        if _is_increment(inst):
+            return ORDINARY
         return SWAP_RULE if inst.has("cas") else ATOMIC_RULE
     if inst.opcode in ("ld", "ldu") and any(m.startswith("shared") for m in inst.modifiers):
         return PAIRED
     return BYPASSING if inst.opcode == "cp" and inst.has("cg") else ORDINARY
+
+
+def _is_increment(inst: Instruction) -> bool:
+    """Whether ptxas counts the lanes at each word of shared memory first (``ATOMS.POPC.INC``)."""
+    last = inst.operands[-1]
+    return (
+        inst.has("shared") and inst.has("add") and inst.type in ("u32", "s32")
+        and isinstance(last, Immediate) and last.value == 1
+    )  # fmt: skip
 
 
 def passes_l1_by(inst: Instruction) -> bool:

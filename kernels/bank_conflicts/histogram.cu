@@ -46,14 +46,15 @@ __device__ void histogram_by_copies(const unsigned char* in, unsigned* counts, s
   if (sum != 0) atomicAdd(&counts[threadIdx.x], sum);
 }
 
-// Step 2. One histogram a block: 256 global additions at the end instead of one a byte. But the
-// block's eight warps queue up at the same words.
+// Step 2. One histogram a block: 256 global additions at the end instead of one a byte. Lanes that
+// add 1 to the same word are counted first (ATOMS.POPC.INC) and cost one wavefront together; those
+// at other words of the same bank wait for one another, and so do the block's eight warps.
 extern "C" __global__ void __launch_bounds__(THREADS)
 histogram_shared(const unsigned char* __restrict__ in, unsigned* __restrict__ counts, size_t n) {
   histogram_by_copies<1>(in, counts, n);
 }
 
-// Step 3. One a warp: only the lanes of one warp can meet at a word.
+// Step 3. One a warp: no warp waits for another's word. The lanes of a warp meet in banks as before.
 extern "C" __global__ void __launch_bounds__(THREADS)
 histogram_warps(const unsigned char* __restrict__ in, unsigned* __restrict__ counts, size_t n) {
   histogram_by_copies<WARPS>(in, counts, n);

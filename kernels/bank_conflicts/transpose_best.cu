@@ -29,8 +29,10 @@ extern "C" __global__ void __launch_bounds__(QUAD_THREADS)
 transpose_best(const float* __restrict__ in, float* __restrict__ out, int rows, int cols) {
   constexpr int SQUARES = QUADS * QUADS / QUAD_THREADS;
   __shared__ float4 tile[TILE * QUADS];
-  int across = (cols + TILE - 1) / TILE;  // tiles, which blocks take row by row
-  Corner at = {int(blockIdx.x) / across * TILE, int(blockIdx.x) % across * TILE};
+  // Tiles, along the shorter side of the matrix: what blocks write at the same time is close together.
+  int down = (rows + TILE - 1) / TILE, across = (cols + TILE - 1) / TILE, block = blockIdx.x;
+  Corner at = rows < cols ? Corner{block % down * TILE, block / down * TILE}
+                          : Corner{block / across * TILE, block % across * TILE};
   float4 loaded[SQUARES][4], turned[4];
 #pragma unroll
   for (int s = 0; s < SQUARES; ++s) {

@@ -214,106 +214,110 @@ CHANNEL_SCALES = Task(
     },
 )  # fmt: skip
 
-# --- digit_counts -------------------------------------------------------------------------------
+# --- digit_sums -------------------------------------------------------------------------------
 
 TILE = 4096
 DIGITS = 16
 
 
-def counts_case(n: int, shift: int, looks_for: str = "", **more: object) -> Case:
+def sums_case(n: int, shift: int, looks_for: str = "", **more: object) -> Case:
     """``n`` keys, of which most have the same digit."""
     name = f"n={n}, shift={shift}"
     return Case(name, {"n": n, "shift": shift}, looks_for, **more)  # type: ignore[arg-type]
 
 
-def counts_arguments(case: Case) -> tuple[Argument, ...]:
-    """keys (n,) uint32, shift."""
-    return ArraySpec("keys", (case["n"],), "uint32"), case["shift"]
+def sums_arguments(case: Case) -> tuple[Argument, ...]:
+    """keys (n,) uint32, weights (n,) uint32, shift."""
+    arrays = (ArraySpec(name, (case["n"],), "uint32") for name in ("keys", "weights"))
+    return (*arrays, case["shift"])
 
 
-def counts_inputs(case: Case, rng: np.random.Generator) -> tuple[Array, ...]:
-    """Random keys; nine of ten have one digit in common."""
+def sums_inputs(case: Case, rng: np.random.Generator) -> tuple[Array, ...]:
+    """Random keys, of which nine of ten have one digit in common, and weights."""
     keys = rng.integers(0, 1 << 32, case["n"], dtype=np.uint32)
     common = np.uint32(rng.integers(0, DIGITS)) << np.uint32(case["shift"])
     others = ~(np.uint32(DIGITS - 1) << np.uint32(case["shift"]))
-    return (np.where(rng.random(case["n"]) < 0.9, keys & others | common, keys),)
+    weights = rng.integers(0, 1 << 32, case["n"], dtype=np.uint32)
+    return np.where(rng.random(case["n"]) < 0.9, keys & others | common, keys), weights
 
 
-def counts_reference(case: Case, keys: Array) -> tuple[Expected, ...]:
-    """Counts by tile: exact."""
+def sums_reference(case: Case, keys: Array, weights: Array) -> tuple[Expected, ...]:
+    """Sums by tile, modulo 2**32: exact."""
     tiles = -(-case["n"] // TILE)
     digits = (keys >> np.uint32(case["shift"]) & np.uint32(DIGITS - 1)).astype(np.int64)
-    flat = np.bincount(np.arange(case["n"]) // TILE * DIGITS + digits, minlength=tiles * DIGITS)
-    return (Expected(flat.reshape(tiles, DIGITS).astype(np.float64), "uint32", 0.0),)
+    place = np.arange(case["n"]) // TILE * DIGITS + digits
+    # float64 holds sums of 4096 weights below 2**32 exactly
+    flat = np.bincount(place, weights=weights.astype(np.float64), minlength=tiles * DIGITS)
+    return (Expected(np.mod(flat, 2.0**32).reshape(tiles, DIGITS), "uint32", 0.0),)
 
 
-def counts_hidden(rng: np.random.Generator) -> tuple[Case, ...]:
+def sums_hidden(rng: np.random.Generator) -> tuple[Case, ...]:
     """Other lengths and digits."""
     shifts = [int(shift) for shift in rng.integers(0, 29, 4)]
     return (
-        counts_case(int(rng.integers(33, 255)), shifts[0], "less than a block", hidden=True),
-        counts_case(int(rng.integers(257, 4000)), shifts[1], "less than a tile", hidden=True),
-        counts_case(int(rng.integers(9000, 12_000)) | 1, shifts[2], "a last tile that is not full",
+        sums_case(int(rng.integers(33, 255)), shifts[0], "less than a block", hidden=True),
+        sums_case(int(rng.integers(257, 4000)), shifts[1], "less than a tile", hidden=True),
+        sums_case(int(rng.integers(9000, 12_000)) | 1, shifts[2], "a last tile that is not full",
                     hidden=True),
-        counts_case(TILE * int(rng.integers(5, 9)), shifts[3], "what it costs", hidden=True,
+        sums_case(TILE * int(rng.integers(5, 9)), shifts[3], "what it costs", hidden=True,
                     counted=True),
     )  # fmt: skip
 
 
-DIGIT_COUNTS = Task(
-    name="digit_counts",
-    title="A privatised histogram",
-    goal="Counts of 16 digits by tile, in shared counters that no two lanes of a warp share.",
+DIGIT_SUMS = Task(
+    name="digit_sums",
+    title="A privatised, weighted histogram",
+    goal="Weights of 16 digits by tile, in shared sums that no two lanes of a warp share.",
     public=(
-        counts_case(8192, 0, "whole tiles"),
-        counts_case(5000, 8, "a last tile that is not full"),
-        counts_case(1, 28, "a single key"),
-        counts_case(0, 4, "nothing to do"),
-        counts_case(16_384, 12, "what it costs", counted=True),
-        counts_case(1 << 26, 16, "time on a GPU", devices=GPU_ALONE),
+        sums_case(8192, 0, "whole tiles"),
+        sums_case(5000, 8, "a last tile that is not full"),
+        sums_case(1, 28, "a single key"),
+        sums_case(0, 4, "nothing to do"),
+        sums_case(16_384, 12, "what it costs", counted=True),
+        sums_case(1 << 26, 16, "time on a GPU", devices=GPU_ALONE),
     ),
-    draw_hidden=counts_hidden,
-    arguments=counts_arguments,
-    make_inputs=counts_inputs,
-    reference=counts_reference,
-    tolerance="none: counts are exact.",
+    draw_hidden=sums_hidden,
+    arguments=sums_arguments,
+    make_inputs=sums_inputs,
+    reference=sums_reference,
+    tolerance="none: sums modulo 2**32 are exact.",
     limits=(
         Limit(
             "shared_wavefronts", 4.0, 64,
             "Nine of ten keys have the same digit, so that the lanes of a warp add to the same "
             "word, one after the other. Copies for each warp do not help: it is the lanes of one "
-            "warp that meet. Give each lane a counter of its own for each digit, and put it where "
+            "warp that meet. Give each lane a sum of its own for each digit, and put it where "
             "lane l only ever touches bank l. In the end, too, lanes should read neighbouring "
             "words.",
         ),
         Limit(
             "load_sectors", 1.25, 64,
-            "Keys should be read once, neighbouring lanes reading neighbouring keys.",
+            "Keys and weights should be read once, neighbouring lanes reading neighbours.",
         ),
         Limit(
             "store_sectors", 3.0, 64,
-            "Only the 16 counts of a tile have to be written, once.",
+            "Only the 16 sums of a tile have to be written, once.",
         ),
         Limit(
             "instructions", 4.0, 4096,
             "Much more is executed than one addition a key. Does every thread look at every key, "
-            "or at every counter?",
+            "or at every sum?",
         ),
     ),
     hints=(
         "Which word does lane l add to for digit d? If the word's number modulo 32 is l, whatever "
         "d is, no two lanes of a warp can ever meet.",
-        "mine[digit * 32 + lane]: 16 * 32 counters, set to zero first. Other warps of the block "
+        "mine[digit * 32 + lane]: 16 * 32 sums, set to zero first. Other warps of the block "
         "have a lane l, too, so the addition stays atomic.",
         "In the end warp w takes digits w and w + 8: lane l reads mine[digit * 32 + l], neighbours "
         "in 32 banks, and __reduce_add_sync(0xffffffff, ...) adds up what the lanes have read.",
     ),
-    moved_bytes=lambda case: case["n"] * 4 + -(-case["n"] // TILE) * DIGITS * 4,
+    moved_bytes=lambda case: case["n"] * 8 + -(-case["n"] // TILE) * DIGITS * 4,
     lessons={
         "out-of-bounds read": (
-            "The last tile has fewer keys: count `here` of them, no more."
+            "The last tile has fewer keys: take `here` of them, no more."
         ),
     },
 )  # fmt: skip
 
-LAB = Lab("02_bank_conflicts", "Bank conflicts", (TRANSPOSE_DOUBLES, CHANNEL_SCALES, DIGIT_COUNTS))
+LAB = Lab("02_bank_conflicts", "Bank conflicts", (TRANSPOSE_DOUBLES, CHANNEL_SCALES, DIGIT_SUMS))

@@ -40,7 +40,11 @@ def test_solutions_pass(name: str, seed: int) -> None:
     [
         ("transpose_doubles", "tile[place(lane, x)]", ["16 times", "pairs of banks"]),
         ("channel_scales", "partial[lane * 32 + warp] = largest", ["32 times", "33 words"]),
-        ("digit_counts", "atomicAdd(&shared_by_all[digit], 1)", ["the very same word", "bank l"]),
+        (
+            "digit_sums",
+            "atomicAdd(&shared_by_all[digit], weights[first + k])",
+            ["the very same word", "bank l"],
+        ),
     ],
 )
 def test_starters_are_right_and_told_what_they_cost(
@@ -142,33 +146,35 @@ def solve(device, x):
         device.launch(scales, -(-x.shape[1] // 32), (32, 32), (x, out))
     return out
 """
-A_COUNTER_A_THREAD = (
+A_SUM_A_THREAD = (
     HEAD
     + '''
-// A counter for each thread and digit: no atomics at all.
-extern "C" __global__ void digits(const unsigned* keys, unsigned* counts, int shift, int n)
+// A sum for each thread and digit: no atomics at all.
+extern "C" __global__ void digits(const unsigned* keys, const unsigned* weights, unsigned* sums,
+                                  int shift, int n)
 {
     __shared__ unsigned mine[16][256];
     int i = threadIdx.x, first = blockIdx.x * 4096, last = min(first + 4096, n);
     for (int d = 0; d < 16; ++d) mine[d][i] = 0;
-    for (int k = first + i; k < last; k += 256) ++mine[keys[k] >> shift & 15][i];
+    for (int k = first + i; k < last; k += 256) mine[keys[k] >> shift & 15][i] += weights[k];
     __syncthreads();
     for (int d = i / 32; d < 16; d += 8) {
         unsigned sum = 0;
         for (int k = i % 32; k < 256; k += 32) sum += mine[d][k];
         sum = __reduce_add_sync(0xffffffff, sum);
-        if (i % 32 == 0) counts[blockIdx.x * 16 + d] = sum;
+        if (i % 32 == 0) sums[blockIdx.x * 16 + d] = sum;
     }
 }
 """)
 
 
-def solve(device, keys, shift):
-    tiles = -(-keys.shape[0] // 4096)
-    counts = device.empty((tiles, 16), "uint32")
+def solve(device, keys, weights, shift):
+    n = keys.shape[0]
+    tiles = -(-n // 4096)
+    sums = device.empty((tiles, 16), "uint32")
     if tiles:
-        device.launch(program["digits"], tiles, 256, (keys, counts, shift, keys.shape[0]))
-    return counts
+        device.launch(program["digits"], tiles, 256, (keys, weights, sums, shift, n))
+    return sums
 '''
 )
 
@@ -179,9 +185,9 @@ def solve(device, keys, shift):
         ("transpose_doubles", ROTATED),
         ("channel_scales", ROW_BY_ROW),
         ("channel_scales", PADDED),
-        ("digit_counts", A_COUNTER_A_THREAD),
+        ("digit_sums", A_SUM_A_THREAD),
     ],
-    ids=["rotated rows", "row by row", "padded, in Numba", "a counter a thread"],
+    ids=["rotated rows", "row by row", "padded, in Numba", "a sum a thread"],
 )
 def test_other_right_answers_pass(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / f"{name}.py").write_text(text)
