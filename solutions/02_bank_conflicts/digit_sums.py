@@ -4,8 +4,8 @@ Keys have weights, and what is asked for is how much each digit weighs. For ever
 
     sums[t, d] = the sum of weights[k] over the keys k in tile t with (keys[k] >> shift) & 15 == d
 
-modulo 2**32. The kernel in digit_sums.cu is correct. Its sums are in shared memory, 16 of them for a
-block. Keys are seldom spread evenly: often most of a warp's 32 have the same digit, and then 32
+modulo 2**32. The kernel in digit_sums.cu is correct. Its sums are in shared memory, 16 of them for
+a block. Keys are seldom spread evenly: often most of a warp's 32 have the same digit, and then 32
 additions to one word follow one after the other. (Were each weight 1, the hardware would count the
 lanes first, and add once.)
 
