@@ -33,7 +33,7 @@ from emulator.lower.tensor import (
 from emulator.lower.types import integers
 from emulator.lower.warp import WarpLowering
 from emulator.lower.watch import tell
-from emulator.native.layout import LANES, Warp, at, field, i32, i64, load
+from emulator.native.layout import LANES, Warp, at, field, i1, i8, i32, i64, load, pointer
 from emulator.native.products import (
     ROWS,
     SUMS,
@@ -46,7 +46,7 @@ from emulator.native.products import (
     unpack_type,
 )
 from emulator.native.vectors import single
-from emulator.ptx import Immediate, Instruction, Operand, Vector
+from emulator.ptx import Immediate, Instruction, Operand, Register, Vector
 
 if TYPE_CHECKING:
     from emulator.lower.kernel import _KernelLowering
@@ -167,8 +167,9 @@ def _multiply(lower: WarpLowering, inst: Instruction) -> None:
         raise ValueError(f"{len(product.d)} registers of D, not {per * columns}")
     require_whole_warp(lower, inst)
     builder = lower.builder
-    sums = [lower.read(item, "b32") for item in product.d]
-    adds = lower.read(product.adds, "pred")
+    in_frame = _place_in_frame(lower, inst, product)
+    sums = [] if in_frame else [lower.read(item, "b32") for item in product.d]
+    adds = builder.extract_element(lower.read(product.adds, "pred"), ir.Constant(i32, 0))
     a_items = components(product.a) if isinstance(product.a, Vector) else None
     if a_items is not None and len(a_items) != HALVES * CHUNKS:
         raise ValueError(f"{len(a_items)} registers of A, not {HALVES * CHUNKS}")
@@ -200,9 +201,8 @@ def _multiply(lower: WarpLowering, inst: Instruction) -> None:
     def address(offset: int) -> ir.Value:
         return builder.ptrtoint(place(offset), i64)
 
-    zero = ir.Constant(sums[0].type, [0] * LANES)
-    sums = [builder.select(adds, value, zero) for value in sums]
-    put(lower, [zero] * len(sums) if form.saturates else sums, place(SUM_REGISTERS))
+    registers = lower.place(lower.warp, in_frame) if in_frame else place(SUM_REGISTERS)
+    put(lower, sums, registers)
     if a_items is None:
         index = load(builder, field(builder, lower.warp, Warp, "index"), i32)
         first = builder.shl(builder.and_(index, ir.Constant(i32, 3)), ir.Constant(i32, 1))
@@ -218,21 +218,52 @@ def _multiply(lower: WarpLowering, inst: Instruction) -> None:
     _show_operands(lower, inst, product, descriptors)
     _unpack(lower, product, room)
     halves = count(HALVES * columns)
-    gather = declare(lower.module, sums_type, gather_name(form.c))
-    builder.call(gather, [place(SUM_REGISTERS), place(SUM_BLOCKS), halves])
+    with builder.if_else(builder.and_(adds, ir.Constant(i1, int(not form.saturates)))) as (
+        continues,
+        begins,
+    ):
+        with continues:
+            gather = declare(lower.module, sums_type, gather_name(form.c))
+            builder.call(gather, [registers, place(SUM_BLOCKS), halves])
+        with begins:
+            arguments = [pointer, i8, i64, i1]
+            clear = lower.intrinsic("llvm.memset.p0.i64", ir.VoidType(), arguments)
+            nbytes = count(HALVES * columns * SUMS * 4)
+            builder.call(clear, [place(SUM_BLOCKS), ir.Constant(i8, 0), nbytes, ir.Constant(i1, 0)])
     multiply = declare(
         lower.module, multiply_columns_type, multiply_columns_name(form.bits or form.work)
     )
     builder.call(multiply, [place(A_MATRIX), place(B_MATRIX), place(SUM_BLOCKS), count(HALVES),
                             count(CHUNKS), count(form.width), count(columns)])  # fmt: skip
     scatter = declare(lower.module, sums_type, scatter_name(form.d))
-    builder.call(scatter, [place(SUM_REGISTERS), place(SUM_BLOCKS), halves])
-    results = take(lower, place(SUM_REGISTERS), len(sums), 32)
+    builder.call(scatter, [registers, place(SUM_BLOCKS), halves])
+    if in_frame:
+        return
+    results = take(lower, registers, len(sums), 32)
     if form.saturates:
+        zero = ir.Constant(sums[0].type, [0] * LANES)
+        sums = [builder.select(adds, value, zero) for value in sums]
         add = lower.intrinsic("llvm.sadd.sat.v32i32", integers(32), [integers(32)] * 2)
         results = [builder.call(add, [old, new]) for old, new in zip(sums, results, strict=True)]
     for item, value in zip(product.d, results, strict=True):
         lower.write(item, value, inst)
+
+
+def _place_in_frame(lower: WarpLowering, inst: Instruction, product: Product) -> int | None:
+    """Where D's registers lie one behind the other in the warp's frame, to be changed there.
+
+    They do where other blocks use them, as in a loop. None: they do not, or not only they change.
+    """
+    frame, function = lower.frame, lower.ptx_function
+    names = [item.name for item in product.d if isinstance(item, Register)]
+    places = [frame.registers.get((function.name, name)) for name in names]
+    first = places[0] if len(names) == len(product.d) else None
+    if first is None or inst.predicate is not None or product.form.saturates:
+        return None
+    for index, found in enumerate(places):
+        if found is None or found.nbytes != 4 or found.offset != first.offset + 4 * LANES * index:
+            return None
+    return first.offset
 
 
 def _show_operands(

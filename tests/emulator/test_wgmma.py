@@ -111,7 +111,7 @@ layouts = st.tuples(st.sampled_from([0, 32, 64, 128]), st.booleans(), st.integer
 @settings(deadline=None, max_examples=40)
 @given(
     kinds=st.sampled_from([*FLOATING, *WHOLE]), width=st.integers(1, 8),
-    a=st.none() | layouts, b=layouts, flags=st.tuples(*[st.booleans()] * 3),
+    a=st.none() | layouts, b=layouts, flags=st.tuples(*[st.booleans()] * 4),
     seed=st.integers(0, 99),
 )  # fmt: skip
 def test_any_product_of_any_layouts_is_right(card, kinds, width, a, b, flags, seed):
@@ -132,7 +132,7 @@ def test_any_product_of_any_layouts_is_right(card, kinds, width, a, b, flags, se
         layout, ends = tight(swizzle, along_k, start, outers, 32, base, gap)
         made.append(layout)
     scales = [-1 if flag and d != "s32" else 1 for flag in flags[:2]]
-    check(card, Problem(d, a_kind, b_kind, n, *made, *scales, flags[2]), seed, ends)
+    check(card, Problem(d, a_kind, b_kind, n, *made, *scales, flags[2], apart=flags[3]), seed, ends)
 
 
 def test_a_matrix_beyond_shared_memory_is_refused(card):

@@ -42,11 +42,15 @@ def from_warps(registers: np.ndarray, kind: str, columns: int) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def kernel(instruction: str, sums: int, a_registers: int, numbers: str) -> str:
+def kernel(
+    instruction: str, sums: int, a_registers: int, numbers: str, *, apart: bool = False
+) -> str:
     """PTX of 128 threads: bytes to shared memory, one product, its sums to global memory.
 
-    ``numbers``: what follows scale-d. D and A come and go as [register][thread].
+    ``numbers``: what follows scale-d. D and A come and go as [register][thread]. ``apart``: the
+    product is in a block of its own, so that registers live across blocks.
     """
+    begins, ends = ("begins:", "ends:") if apart else ("", "")
     d = [f"%d{i}" for i in range(sums)]
     a = [f"%a{i}" for i in range(a_registers)]
     registers = "".join(f"  .reg .b32 {name};\n" for name in (*d, *a))
@@ -91,8 +95,10 @@ copy:
   ld.param.u32 %add, [adds];
   setp.ne.u32 %adds, %add, 0;
 {loads}
+{begins}
   wgmma.fence.sync.aligned;
   {instruction} {{{", ".join(d)}}}, {source}, %b_matrix, %adds{numbers};
+{ends}
   wgmma.commit_group.sync.aligned;
   wgmma.wait_group.sync.aligned 0;
 {stores}
@@ -115,6 +121,7 @@ class Problem:
     scale_b: int = 1
     adds: bool = True
     saturates: bool = False
+    apart: bool = False
 
     @property
     def depth(self) -> int:
@@ -160,7 +167,7 @@ def multiply(card: Any, problem: Problem, a: np.ndarray, b: np.ndarray, c: np.nd
     write(memory, patterns(b.T, problem.b), bits, problem.b_layout)
     sums = by_warps(c, problem.d, C_PLACES[16], 8)
     count = 4 if problem.a_layout is None else 0
-    source = kernel(problem.instruction, len(sums), count, problem.numbers)
+    source = kernel(problem.instruction, len(sums), count, problem.numbers, apart=problem.apart)
     a_descriptor = problem.a_layout.descriptor if problem.a_layout else 0
     card.run(source, "k", 1, 128, memory, np.uint32(nbytes), a_registers, sums,
              np.uint64(a_descriptor), np.uint64(b_descriptor),
