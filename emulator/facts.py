@@ -13,6 +13,7 @@ from emulator.watch.shadow import (
     BLOCK_SCOPE,
     HAS_DATA,
     IS_ATOMIC,
+    IS_BULK,
     IS_COPY,
     IS_FLOAT,
     IS_GENERIC,
@@ -92,7 +93,7 @@ def flags_of(inst: Instruction) -> int:
     """What an instruction does to memory that others may see; 0: nothing."""
     space = space_of(inst)
     if inst.opcode == "cp":
-        return IS_COPY | READS | WRITES if {"async", "global"} <= {*inst.modifiers} else 0
+        return _copy(inst)
     if inst.opcode == "wgmma":
         return READS if inst.has("mma_async") else 0
     if inst.opcode == "wmma":
@@ -123,6 +124,17 @@ def flags_of(inst: Instruction) -> int:
     return flags
 
 
+def _copy(inst: Instruction) -> int:
+    """Copies by threads, and by the async proxy."""
+    names = {*inst.modifiers}
+    if not inst.has("bulk"):
+        return IS_COPY | READS | WRITES if {"async", "global"} <= names else 0
+    if names & {"prefetch", "commit_group", "wait_group"}:
+        return 0
+    atomic = IS_ATOMIC | IS_STRONG if inst.has("reduce") else 0
+    return IS_COPY | IS_BULK | READS | WRITES | atomic
+
+
 def _mbarrier(inst: Instruction) -> int:
     """Arriving releases to the block, testing acquires, as their defaults have it."""
     if inst.has("init") or inst.has("inval"):
@@ -136,6 +148,8 @@ def _mbarrier(inst: Instruction) -> int:
 
 def lane_bytes(inst: Instruction) -> int:
     """Bytes that one lane accesses; the fewest it may where that is not known."""
+    if inst.opcode == "cp" and inst.has("bulk"):
+        return LARGEST_GRANULE
     if inst.opcode == "cp":
         sizes = [int(o.value) for o in inst.operands if isinstance(o, Immediate)]
         return sizes[0] if sizes and sizes[0] in (4, 8, 16) else 4

@@ -14,7 +14,9 @@ from emulator.ptx import Instruction
 from emulator.report import Dim3, Finding, Side
 from emulator.running import Launch
 from emulator.watch.shadow import (
+    BEING_READ,
     IN_PRODUCT,
+    NO_PROXY_FENCE,
     NOT_STARTED,
     NOT_STAYED,
     READ_WRITE,
@@ -49,6 +51,7 @@ def findings(
             NOT_STARTED: words.visit,
             NOT_STAYED: words.visit,
             SWIZZLE_DIFFERS: words.swizzle,
+            NO_PROXY_FENCE: words.unfenced,
         }.get(entry.kind, words.race)
         finding = say(entry)
         key = (finding.check, finding.kind, finding.severity, finding.file, finding.line,
@@ -108,6 +111,10 @@ class _Words:
             "in one instruction" if entry.at_once == TWO_LANES else
             "while the product may still read it: let wgmma.wait_group come first, then a barrier "
             "or an mbarrier" if entry.at_once == IN_PRODUCT else
+            "while the copy may still read it: cp.async.bulk.wait_group.read by the thread that "
+            "issued it comes first, then a barrier" if entry.at_once == BEING_READ else
+            "while the copy is in flight: wait until the mbarrier that counts its bytes has "
+            "completed the phase" if entry.at_once and _is_bulk(earlier_inst) else
             "while the copy is in flight: wait for it, then at a barrier" if entry.at_once else
             "and no barrier of the cluster and no mbarrier orders the two"
             if apart == "block" and entry.space == SHARED else
@@ -137,6 +144,22 @@ class _Words:
             f"{side.thread} multiplies what lies at shared offset {entry.address:,}, where a copy "
             f"({copy.file}:{copy.line}) put a box with {said[0]}; the descriptor says {said[1]}. "
             f"Bits 62-63 of the descriptor and the tensor map must agree{_line(side)}",
+        )  # fmt: skip
+
+    def unfenced(self, entry: Found) -> Finding:
+        """What threads wrote, read by the async proxy without a fence."""
+        inst = self.instructions.instruction(entry.later)
+        first = self._side(entry.earlier, entry.earlier_block, entry.earlier_thread, "write")
+        second = self._side(entry.later, entry.later_block, entry.later_thread, "read")
+        reader = "a wgmma" if inst is not None and inst.opcode == "wgmma" else "a bulk copy"
+        kind = "missing fence.proxy.async"
+        return self._finding(
+            "racecheck", kind, entry, second, (first, second),
+            f"{kind} in kernel {self.launch.kernel.name!r}: {_who(first, second)}, then {reader} "
+            f"of thread {second.thread} reads {self._name(entry, None)} ({_place(second)}) by the "
+            "async proxy, which may see what was there before. After its writes, and before the "
+            "barrier, each thread that wrote needs a fence.proxy.async"
+            f"{_line(first)}{_line(second) if second.line != first.line else ''}",
         )  # fmt: skip
 
     def visit(self, entry: Found) -> Finding:
@@ -230,8 +253,15 @@ class _Words:
 
 def _who(side: Side, other: Side) -> str:
     verb = {"read": "reads", "write": "writes", "atomic": "updates atomically"}[side.kind]
-    where = f"{side.file}:{side.line}" if side.line else "an unknown line"
-    return f"thread {side.thread} of block {side.block} {verb} it ({where})"
+    return f"thread {side.thread} of block {side.block} {verb} it ({_place(side)})"
+
+
+def _is_bulk(inst: Instruction | None) -> bool:
+    return inst is not None and inst.opcode == "cp" and inst.has("bulk")
+
+
+def _place(side: Side) -> str:
+    return f"{side.file}:{side.line}" if side.line else "an unknown line"
 
 
 def _line(side: Side) -> str:

@@ -139,7 +139,9 @@ def launch(
     if counters:
         jit.require("watch.observe")
     if run.watch:
-        jit.require("watch.checked", "watch.clocks", "watch.clusters", "watch.operands")
+        jit.require(
+            "watch.checked", "watch.clocks", "watch.clusters", "watch.operands", "watch.proxy"
+        )
     if "synccheck" in named:
         jit.require("watch.sync", "watch.products")
         run.context.complaints = ctypes.addressof(complaints)

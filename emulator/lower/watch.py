@@ -34,6 +34,8 @@ def watch_order(lower: WarpLowering, inst: Instruction) -> None:
     elif inst.opcode in ("membar", "fence") and "proxy" not in inst.text.split()[0]:
         block_only = int("cta" in inst.modifiers)
         tell(lower, inst, "observe_fence", [ir.Constant(i64, block_only)])
+    elif inst.opcode == "fence" and any(m.startswith("async") for m in inst.modifiers):
+        tell(lower, inst, "observe_proxy_fence", [])
 
 
 def _warp_sync(lower: WarpLowering, inst: Instruction, members: Operand) -> None:

@@ -59,6 +59,7 @@ FILES: tuple[str, ...] = (
     "watch.clusters",
     "watch.races",
     "watch.uninitialised",
+    "watch.proxy",
     "watch.checked",
     "units.turns",
     "units.stack",

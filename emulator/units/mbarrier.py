@@ -18,6 +18,7 @@ from emulator.units.word import (
     misuse,
     phase_of,
 )
+from emulator.watch.proxy import phases_seen
 
 read_u32, write_u32 = accessors("uint32")
 read_i64, write_i64 = accessors("int64")
@@ -121,5 +122,6 @@ def mbarrier_test(context: int, warp: int, site: int, mask: int, parity: int) ->
                 word = live_word(context, warp, site, lane, address)
             if phase_of(word) != phase:
                 ready |= 1 << lane
+    phases_seen(context, warp, ready)
     write_u32(warp + COUNTS_AT, ready)
     return 0

@@ -7,10 +7,11 @@ axis first, and a swizzle exchanges its units of 16 bytes by bits of their addre
 
 from __future__ import annotations
 
-from emulator.native.compiled import accessors, inner
+from emulator.native.compiled import accessors, inner, stack
 from emulator.tensor_map import FIRST_FLOAT, MAGIC
 from emulator.units.numbers import byte_at, half_at, word_at
 from emulator.units.reduction import combine
+from emulator.watch.proxy import READ, REDUCE, WRITE, watch_global
 
 _, write_u8 = accessors("uint8")
 read_i16, _ = accessors("int16")
@@ -22,6 +23,9 @@ ADDRESS, RANK, ITEMSIZE, SWIZZLE, FILL, IM2COL, KIND = 8, 16, 17, 18, 19, 20, 21
 STRIDES, SIZES, BOX, STEPS, LOWER, UPPER, CHANNELS, PIXELS = 24, 56, 76, 86, 92, 98, 104, 106
 AXES = 5
 UNIT = 16
+# Of a walk over a box's rows: its number, coordinates, offsets of pixels.
+CURSOR = 8 * (AXES + 3)
+cursor_here = stack(CURSOR)
 
 # What a copy does with a box.
 LOAD, STORE = 0, 1  # and from 2 on: a reduction, less 2
@@ -116,18 +120,16 @@ def not_a_number(kind: int, byte: int) -> int:
 
 
 @inner
-def move_row(
-    map_: int, row: int, first: int, inside: bool, what: int, shared: int, place: int
-) -> None:
+def move_row(map_: int, row: int, first: int, what: int, shared: int, place: int) -> None:
     """One row of a box, whose element 0 would be ``first`` along the innermost axis of ``row``.
 
-    ``row`` is the address of the array's element 0 of that row, ``inside`` says whether it has one.
+    ``row`` is the address of the array's element 0 of that row; 0: it is outside.
     ``shared`` is where the block's shared memory begins, ``place`` where in it the row begins.
     """
     size, kind = byte_at(map_ + ITEMSIZE), byte_at(map_ + KIND)
     mode, total = byte_at(map_ + SWIZZLE), row_bytes(map_)
     step = 1 if byte_at(map_ + IM2COL) else step_of(map_, 0)
-    length = size_of(map_, 0) if inside else 0
+    length = size_of(map_, 0) if row != 0 else 0
     fill = byte_at(map_ + FILL)
     for begin in range(0, total, UNIT):
         there = shared + swizzled(mode, place + begin)
@@ -157,62 +159,92 @@ def move_row(
 
 
 @inner
-def move_box(map_: int, coordinates: int, offsets: int, what: int, shared: int, place: int) -> None:
-    """Copy a box between an array and shared memory.
+def start_rows(cursor: int, map_: int, coordinates: int, offsets: int) -> None:
+    """Before a box's first row; ``cursor`` is room for :data:`CURSOR` bytes.
 
     ``coordinates``: i32 of its first element, innermost first; ``offsets``: i32, of im2col.
     """
-    if byte_at(map_ + IM2COL):
-        move_pixels(map_, coordinates, offsets, what, shared, place)
-        return
-    rank = rank_of_map(map_)
-    for number in range(rows_of(map_)):
-        row, inside, left = read_i64(map_ + ADDRESS), True, number
-        for axis in range(1, rank):
-            count = taken(map_, axis)
-            at = read_i32(coordinates + 4 * axis) + left % count * step_of(map_, axis)
-            left //= count
-            inside = inside and at >= 0 and at < size_of(map_, axis)
-            row += at * stride_of(map_, axis)
-        begin = place + number * row_bytes(map_)
-        move_row(map_, row, int(read_i32(coordinates)), inside, what, shared, begin)
+    write_i64(cursor, 0)
+    for axis in range(1, AXES):
+        write_i64(cursor + 8 * axis, int(read_i32(coordinates + 4 * axis)))
+    for axis in range(3):
+        write_i64(cursor + 8 * (AXES + axis), int(read_i32(offsets + 4 * axis)))
 
 
 @inner
-def move_pixels(
-    map_: int, coordinates: int, offsets: int, what: int, shared: int, place: int
-) -> None:
-    """Copy a column of pixels: they follow one another within the box of base pixels."""
+def next_row(cursor: int, map_: int) -> int:
+    """The address of the element 0 along the innermost axis of a box's next row.
+
+    0: the row is outside of the array.
+    """
+    if byte_at(map_ + IM2COL):
+        return next_pixel(cursor, map_)
+    row, inside, left = read_i64(map_ + ADDRESS), True, read_i64(cursor)
+    write_i64(cursor, left + 1)
+    for axis in range(1, rank_of_map(map_)):
+        count = taken(map_, axis)
+        at = read_i64(cursor + 8 * axis) + left % count * step_of(map_, axis)
+        left //= count
+        inside = inside and at >= 0 and at < size_of(map_, axis)
+        row += at * stride_of(map_, axis)
+    return int(row) if inside else 0
+
+
+@inner
+def next_pixel(cursor: int, map_: int) -> int:
+    """The same of a column of pixels: they follow one another within the box of base pixels."""
     rank = rank_of_map(map_)
-    spatial = rank - 2
-    width = int(read_i32(coordinates + 4))
-    height = int(read_i32(coordinates + 8)) if spatial > 1 else 0
-    depth = int(read_i32(coordinates + 12)) if spatial > 2 else 0
-    image = int(read_i32(coordinates + 4 * (rank - 1)))
+    row, inside = read_i64(map_ + ADDRESS), True
+    for axis in range(1, rank):
+        at = read_i64(cursor + 8 * axis)
+        if axis < rank - 1:
+            at += read_i64(cursor + 8 * (AXES + axis - 1))
+        inside = inside and at >= 0 and at < size_of(map_, axis)
+        row += at * stride_of(map_, axis)
+    for axis in range(1, rank):
+        at = read_i64(cursor + 8 * axis) + (step_of(map_, axis) if axis < rank - 1 else 1)
+        place = 2 * (axis - 1)
+        if axis == rank - 1 or at < size_of(map_, axis) + read_i16(map_ + UPPER + place):
+            write_i64(cursor + 8 * axis, at)
+            break
+        write_i64(cursor + 8 * axis, int(read_i16(map_ + LOWER + place)))
+    return int(row) if inside else 0
+
+
+@inner
+def move_box(map_: int, coordinates: int, offsets: int, what: int, shared: int, place: int) -> None:
+    """Copy a box between an array and shared memory."""
+    cursor = cursor_here()
+    start_rows(cursor, map_, coordinates, offsets)
+    first = int(read_i32(coordinates))
     for number in range(rows_of(map_)):
-        row, inside = read_i64(map_ + ADDRESS), True
-        for axis in range(1, rank):
-            at = width if axis == 1 else height if axis == 2 else depth
-            if axis == rank - 1:
-                at = image
-            else:
-                at += int(read_i32(offsets + 4 * (axis - 1)))
-            inside = inside and at >= 0 and at < size_of(map_, axis)
-            row += at * stride_of(map_, axis)
         begin = place + number * row_bytes(map_)
-        move_row(map_, row, int(read_i32(coordinates)), inside, what, shared, begin)
-        width += step_of(map_, 1)
-        if width < size_of(map_, 1) + read_i16(map_ + UPPER):
+        move_row(map_, next_row(cursor, map_), first, what, shared, begin)
+
+
+@inner
+def watch_box(
+    context: int, warp: int, site: int, lane: int, map_: int, coordinates: int, offsets: int,
+    what: int,
+) -> None:  # fmt: skip
+    """Show the checkers what of an array a copy of a box reads or writes."""
+    cursor = cursor_here()
+    start_rows(cursor, map_, coordinates, offsets)
+    size, total = byte_at(map_ + ITEMSIZE), row_bytes(map_)
+    step = 1 if byte_at(map_ + IM2COL) else step_of(map_, 0)
+    does = READ if what == LOAD else WRITE if what == STORE else REDUCE
+    first = int(read_i32(coordinates))
+    for _ in range(rows_of(map_)):
+        row = next_row(cursor, map_)
+        if row == 0:
             continue
-        width = int(read_i16(map_ + LOWER))
-        if spatial > 1:
-            height += step_of(map_, 2)
-            if height < size_of(map_, 2) + read_i16(map_ + UPPER + 2):
-                continue
-            height = int(read_i16(map_ + LOWER + 2))
-        if spatial > 2:
-            depth += step_of(map_, 3)
-            if depth < size_of(map_, 3) + read_i16(map_ + UPPER + 4):
-                continue
-            depth = int(read_i16(map_ + LOWER + 4))
-        image += 1
+        if step == 1:
+            low, high = max(first, 0), min(first + total // size, size_of(map_, 0))
+            at, nbytes = row + low * size, (high - low) * size
+            watch_global(context, warp, site, lane, at, nbytes, does)
+            continue
+        for item in range(total // size):
+            element = first + item * step
+            if element >= 0 and element < size_of(map_, 0):
+                at = row + element * size
+                watch_global(context, warp, site, lane, at, size, does)

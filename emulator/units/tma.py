@@ -21,6 +21,8 @@ from emulator.native.layout import (
     LATE,
     MISALIGNED,
     OUT_OF_BOUNDS,
+    RACES,
+    UNINITIALISED,
     BlockState,
     Context,
     Region,
@@ -40,16 +42,28 @@ from emulator.units.tile import (
     extent,
     is_map,
     move_box,
+    watch_box,
 )
 from emulator.units.tile import rank_of_map as rank_of
 from emulator.units.window import owner_of, peer_of
 from emulator.units.word import add_bytes
 from emulator.watch.operands import box_lands
-from emulator.watch.proxy import copy_begins, copy_lands, copy_reads
+from emulator.watch.proxy import (
+    READ,
+    REDUCE,
+    WRITE,
+    copy_begins,
+    copy_has_read,
+    copy_lands,
+    copy_reads,
+    is_watched,
+    watch_global,
+)
 
 _, write_u32 = accessors("uint32")
 read_i64, write_i64 = accessors("int64")
 resize = heap()
+carry = external("carry_one", "int64", *["int64"] * 2)  # compiled once, not in each caller
 store_all = external("carry_out", "int64", *["int64"] * 4)
 
 ADDRESSES_AT, DATA_AT = offset(Warp, "addresses"), offset(Warp, "data")
@@ -148,6 +162,22 @@ def refuse_other(
 
 
 @inner
+def watch_other(context: int, warp: int, site: int, lane: int, how: int, size: int) -> None:
+    """Show the checkers that side."""
+    other = read_i64(warp + OTHER_AT + 8 * lane)
+    direction, reduces = how & 3, how >> OP_SHIFT & 0xFF != 0
+    if direction == TO_PEER:
+        copy_reads(context, warp, site, lane, read_i64(warp + BLOCK_AT), other, size)
+    elif how & TENSOR:
+        what = LOAD if direction == TO_SHARED else STORE + int(reduces)
+        box = warp + BOX_AT + 4 * BOX_WORDS * lane
+        watch_box(context, warp, site, lane, other, box, box + 4 * FIRST_OFFSET, what)
+    else:
+        does = READ if direction == TO_SHARED else REDUCE if reduces else WRITE
+        watch_global(context, warp, site, lane, other, size, does)
+
+
+@inner
 def refuse_shared(
     context: int, warp: int, site: int, lane: int, how: int, size: int, block: int, target: int
 ) -> int:
@@ -211,8 +241,8 @@ def add(
     return int(number)
 
 
-@inner
-def carry(context: int, entry: int) -> int:
+@routine("int64", *["int64"] * 2)
+def carry_one(context: int, entry: int) -> int:
     """An entry's bytes are read and written, and its mbarrier hears of them. -1: a mistake."""
     how, size = read_i64(entry + HOW), read_i64(entry + NBYTES)
     shared, other = read_i64(entry + SHARED), read_i64(entry + OTHER)
@@ -236,11 +266,14 @@ def carry(context: int, entry: int) -> int:
             for byte in range(0, size, step):
                 combine(reduction, kind, target + byte, source + byte)
     if direction == TO_GLOBAL:
+        copy_has_read(context, warp, site, lane, block, shared, size)
         return 0
-    copy_lands(block, shared, size)
+    if direction == TO_PEER:
+        copy_has_read(context, warp, site, lane, read_i64(warp + BLOCK_AT), other, size)
+    barrier = read_i64(entry + BARRIER)
+    copy_lands(context, warp, site, lane, block, shared, size, barrier)
     if how & TENSOR:
         box_lands(context, site, block, shared, size, byte_at(entry + MAP + SWIZZLE))
-    barrier = read_i64(entry + BARRIER)
     return -1 if add_bytes(context, warp, site, lane, barrier, -size) < 0 else 0
 
 
@@ -311,8 +344,7 @@ def start_load(
         return -1
     if owner_of(context, own, barrier) != block:
         return report(context, warp, site, COPY_MISUSE, lane, 1, NOT_COUNTED, barrier)
-    if copy_begins(context, warp, site, lane, block, target, size) < 0:
-        return -1
+    copy_begins(context, warp, site, lane, block, target, size)
     number = add(context, warp, site, lane, how, size, block + LOADS_AT, target, barrier)
     if number < 0:
         return -1
@@ -338,13 +370,14 @@ def issue_bulk(context: int, warp: int, site: int, mask: int, how: int) -> int:
             if word_at(context + OBSERVE_AT) & COUNTERS:
                 write_i64(site + REQUESTS_AT, read_i64(site + REQUESTS_AT) + 1)
                 write_i64(site + BYTES_AT, read_i64(site + BYTES_AT) + size)
+            if is_watched(context, warp, RACES | UNINITIALISED):
+                watch_other(context, warp, site, lane, how, size)
             target = read_i64(warp + ADDRESSES_AT + 8 * lane)
             barrier = read_i64(warp + BARRIERS_AT + 8 * lane)
             if direction == TO_GLOBAL:
                 if refuse_shared(context, warp, site, lane, how, size, own, target) < 0:
                     return -1
-                if copy_reads(context, warp, site, lane, own, target, size) < 0:
-                    return -1
+                copy_reads(context, warp, site, lane, own, target, size)
                 number = add(context, warp, site, lane, how, size, warp + STORES_AT, target, 0)
                 if number < 0:
                     return -1

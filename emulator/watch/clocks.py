@@ -28,6 +28,7 @@ from emulator.watch.shadow import (
     HEARD,
     KEPT_RELEASES,
     KNOWN,
+    PROXIED,
     ROW,
     ROWS,
     THREAD_MASK,
@@ -64,6 +65,7 @@ PARTED_AT = offset(Shadow, "parted")
 CLOCK_AT = offset(Shadow, "clock")
 USED_AT = offset(Shadow, "used")
 RELEASED_AT = offset(Shadow, "released")
+RELEASED_PROXIED_AT = offset(Shadow, "released_proxied")
 ROWS_AT = offset(Shadow, "rows")
 KNOWN_AT = 8 * KNOWN
 BARRIERS_AT = offset(Shadow, "barriers")
@@ -124,6 +126,7 @@ def start_clocks(context: int, state: int, shadow: int) -> None:
             clear(shadow + LANES_AT + WARP_LANES_BYTES * index, LANES * LANES)
     write_i64(shadow + PARTED_AT, 0)
     clear(shadow + RELEASED_AT, ROW)
+    clear(shadow + RELEASED_PROXIED_AT, ROW)
     clear(shadow + ROWS_AT, ROWS * warps)
     clear(shadow + BARRIERS_AT, ROWS * BARRIERS)
 
@@ -247,11 +250,24 @@ def observe_fence(context: int, warp: int, block_only: int) -> None:
         fence(shadow, int(read_u32(warp + INDEX_AT)), block_only != 0)
 
 
+@routine("void", *["int64"] * 2)
+def observe_proxy_fence(context: int, warp: int) -> None:
+    """``fence.proxy.async``: what the warp knows becomes visible to the async proxy."""
+    shadow = read_i64(read_i64(warp + STATE_AT) + SHADOW_AT)
+    if shadow != 0:
+        index = int(read_u32(warp + INDEX_AT))
+        rows = rows_of(shadow, index)
+        join(rows + 8 * PROXIED, rows, ROW)
+        write_i64(rows + 8 * (PROXIED + index), last_stamped(shadow, index))
+        step(shadow, index)
+
+
 @inner
 def release(checker: int, state: int, shadow: int, index: int, block_only: bool) -> None:
     """A strong write: what the warp has fenced can be taken in by others."""
     rows = rows_of(shadow, index)
     join(shadow + RELEASED_AT, rows + 8 * FENCED_BLOCK, ROW)
+    join(shadow + RELEASED_PROXIED_AT, rows + 8 * PROXIED, ROW)
     block = read_i64(shadow + TAG_AT) >> BLOCK_SHIFT
     if block_only or block >= read_i64(checker + BLOCKS_AT):
         return
@@ -286,6 +302,7 @@ def acquire(checker: int, shadow: int, index: int, block_only: bool) -> None:
     """A strong read: take in all that has been released."""
     rows = rows_of(shadow, index)
     join(rows, shadow + RELEASED_AT, ROW)
+    join(rows + 8 * PROXIED, shadow + RELEASED_PROXIED_AT, ROW)
     if not block_only:
         write_i64(rows + 8 * (KNOWN + HEARD), read_i64(checker + TIME_AT))
 

@@ -17,6 +17,7 @@ from emulator.watch.clocks import (
     CLOCK_AT,
     INDEX_AT,
     KNOWN_AT,
+    RELEASED_PROXIED_AT,
     SHADOW_AT,
     STATE_AT,
     TAG_AT,
@@ -36,6 +37,7 @@ from emulator.watch.shadow import (
     IS_MBARRIER,
     NOT_STARTED,
     NOT_STAYED,
+    PROXIED,
     ROW,
     THREAD_MASK,
     THREAD_SHIFT,
@@ -99,8 +101,16 @@ def hear(shadow: int, warp: int, time: int) -> None:
     """Take in what the block has released, and what others had by some time."""
     rows = rows_of(shadow, int(read_u32(warp + INDEX_AT)))
     join(rows, shadow + BLOCK_RELEASED_AT, ROW)
+    join(rows + 8 * PROXIED, shadow + RELEASED_PROXIED_AT, ROW)
     heard = rows + KNOWN_AT + 8 * HEARD
     write_i64(heard, max(read_i64(heard), time))
+
+
+@inner
+def arrival_place(checker: int, address: int) -> int:
+    """The same of the mbarrier at a host address."""
+    table: int = read_i64(checker + ARRIVALS_AT)
+    return table + (address & (MBARRIERS - 1) << 3)
 
 
 @inner
@@ -109,8 +119,7 @@ def arrivals_at(checker: int, warp: int, lane: int) -> int:
     address: int = read_i64(warp + ADDRESSES_AT + 8 * lane)
     if address >> RANK_SHIFT == 0:  # an offset into the block's own shared memory
         address += read_i64(read_i64(warp + STATE_AT) + SHARED_AT)
-    table: int = read_i64(checker + ARRIVALS_AT)
-    return table + (address & (MBARRIERS - 1) << 3)
+    return arrival_place(checker, address)
 
 
 @inner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator.native.compiled import accessors, inner
 from emulator.native.layout import BlockState, Warp
-from emulator.watch.shadow import Shadow, offset
+from emulator.watch.shadow import COMING, Shadow, offset
 
 read_u8, write_u8 = accessors("uint8")
 read_i64, _ = accessors("int64")
@@ -37,9 +37,10 @@ def landed(warp: int, target: int, nbytes: int) -> None:
 
 
 @inner
-def first_in_flight(in_flight: int, place: int, nbytes: int) -> int:
-    """The first byte of an access that a copy has yet to write; -1: none."""
+def first_in_flight(in_flight: int, place: int, nbytes: int, writes: bool) -> int:
+    """The first byte that a copy has yet to write, or that one has yet to read; -1: none."""
     for byte in range(nbytes):
-        if read_u8(in_flight + place + byte) != 0:
+        state = read_u8(in_flight + place + byte)
+        if state == COMING or (writes and state != 0):
             return byte
     return -1

@@ -24,9 +24,14 @@ from emulator.watch.shadow import (
     CLOCK_SHIFT,
     ENTRIES,
     HEARD,
+    IS_BULK,
     IS_STRONG,
     IS_VOLATILE,
+    KNOWN,
     LINE_BYTES,
+    OTHER_READ_AT,
+    PROXIED,
+    READ_AT,
     SITE_MASK,
     THREAD_MASK,
     THREAD_SHIFT,
@@ -239,6 +244,70 @@ def writer_of(lines: int, cells: int, epoch: int, number: int) -> int:
         entry = read_i64(line + ENTRIES_AT + ENTRY_BYTES * at + 8)
         if entry >> SLOT_SHIFT == WRITE and entry >> cell & 1:
             return stamp_of(read_i64(line + ENTRIES_AT + ENTRY_BYTES * at), entry, cell)
+    return 0
+
+
+@inner
+def copier_of(checker: int, lines: int, cells: int, epoch: int, number: int) -> int:
+    """The stamp of a bulk copy that read a cell; 0: there is none."""
+    by_number = read_i64(checker + BY_NUMBER_AT)
+    line, cell = lines + (number >> CELLS_SHIFT) * LINE_BYTES, number % LANES
+    if is_spread(line, epoch):
+        for slot in (READ_AT, OTHER_READ_AT):
+            stamp: int = read_i64(cells + number * CELL_BYTES + slot)
+            if read_i64(by_number + 8 * (stamp & SITE_MASK)) & IS_BULK:
+                return stamp
+        return 0
+    head = read_i64(line)
+    for at in range(head & COUNT_MASK if head >> COUNT_BITS == epoch else 0):
+        entry = read_i64(line + ENTRIES_AT + ENTRY_BYTES * at + 8)
+        stamp = read_i64(line + ENTRIES_AT + ENTRY_BYTES * at)
+        copies = read_i64(by_number + 8 * (stamp & SITE_MASK)) & IS_BULK != 0
+        if copies and entry >> SLOT_SHIFT >= READ and entry >> cell & 1:
+            return stamp_of(stamp, entry, cell)
+    return 0
+
+
+@inner
+def first_unfenced(
+    checker: int, shadow: int, index: int, lines: int, cells: int, epoch: int, first: int,
+    last: int,
+) -> int:  # fmt: skip
+    """A write to cells ``first .. last`` that happened before, and no ``fence.proxy.async`` after.
+
+    Its stamp, or 0. Of the block's own threads' writes; the async proxy's own need no fence.
+    """
+    rows = rows_of(shadow, index)
+    tag = read_i64(shadow + TAG_AT)
+    by_number = read_i64(checker + BY_NUMBER_AT)
+    for number in range(first >> CELLS_SHIFT, (last >> CELLS_SHIFT) + 1):
+        line = lines + LINE_BYTES * number
+        start = number << CELLS_SHIFT
+        low, high = max(first - start, 0), min(last - start, LANES - 1) + 1
+        head = read_i64(line)
+        count = head & COUNT_MASK
+        if head >> COUNT_BITS != epoch:
+            continue
+        known = 2 * LANES if count == SPREAD else count
+        for at in range(known):
+            if count == SPREAD:
+                cell = at >> 1
+                stamp: int = read_i64(cells + (start + cell) * CELL_BYTES + 8 * (at & 1))
+                touches = low <= cell and cell < high
+            else:
+                stamp = read_i64(line + ENTRIES_AT + ENTRY_BYTES * at)
+                entry = read_i64(line + ENTRIES_AT + ENTRY_BYTES * at + 8)
+                touches = entry >> SLOT_SHIFT <= STRONG and entry & ((1 << high) - (1 << low)) != 0
+            if not touches or stamp == 0 or stamp >> BLOCK_SHIFT << BLOCK_SHIFT != tag:
+                continue
+            clock = stamp >> CLOCK_SHIFT & CLOCK_MASK
+            other = (stamp >> THREAD_SHIFT & THREAD_MASK) // LANES
+            own = other == index
+            if not own and clock > read_i64(rows + 8 * (KNOWN + other)):
+                continue  # a race, which is said elsewhere
+            fenced = clock <= read_i64(rows + 8 * (PROXIED + other))
+            if not fenced and read_i64(by_number + 8 * (stamp & SITE_MASK)) & IS_BULK == 0:
+                return stamp
     return 0
 
 

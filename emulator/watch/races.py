@@ -20,6 +20,7 @@ from emulator.watch.landing import first_in_flight
 from emulator.watch.lines import (
     CELLS_SHIFT,
     WARP_SHIFT,
+    copier_of,
     excused,
     is_spread,
     spread,
@@ -28,8 +29,10 @@ from emulator.watch.lines import (
     writer_of,
 )
 from emulator.watch.shadow import (
+    BEING_READ,
     CELL_BYTES,
     CLOCK_SHIFT,
+    COMING,
     HAS_DATA,
     IN_FLIGHT,
     IS_ATOMIC,
@@ -204,12 +207,18 @@ def watch_races(
         place = read_i64(warp + ADDRESSES_AT + 8 * lane) - origin
         said = 0
         if in_flight != 0:
-            byte = first_in_flight(in_flight, place, nbytes)
+            byte = first_in_flight(in_flight, place, nbytes, writes)
             if byte >= 0:
-                said = writer_of(lines, cells, epoch, (place + byte) >> shift)
+                number = (place + byte) >> shift
+                kind, why = after_write, IN_FLIGHT
+                if read_u8(in_flight + place + byte) == COMING:
+                    said = writer_of(lines, cells, epoch, number)
+                else:
+                    kind, why = READ_WRITE, BEING_READ
+                    said = copier_of(checker, lines, cells, epoch, number)
                 report(
-                    checker, warp, facts, after_write, space, mask, nbytes,
-                    lane, byte, said, stamp, state, origin, IN_FLIGHT,
+                    checker, warp, facts, kind, space, mask, nbytes,
+                    lane, byte, said, stamp, state, origin, why,
                 )  # fmt: skip
         if touch_alone(
             checker, shadow, index, lines, epoch, place >> shift, width, stamp, flags, space,

@@ -43,9 +43,9 @@ WRITE_AT, STRONG_AT, READ_AT, OTHER_READ_AT = 0, 8, 16, 24
 HEARD = WARPS
 ROW = WARPS + 1
 # A warp's rows: what it knows to have happened; what of that its fences have made visible to the
-# whole GPU, and to its block.
-KNOWN, FENCED, FENCED_BLOCK = 0, ROW, 2 * ROW
-ROWS = 3 * ROW
+# whole GPU, and to its block; what a fence.proxy.async has made visible to the async proxy.
+KNOWN, FENCED, FENCED_BLOCK, PROXIED = 0, ROW, 2 * ROW, 3 * ROW
+ROWS = 4 * ROW
 BARRIERS = 16
 
 # A block's releases to other blocks, the last few of them.
@@ -54,12 +54,16 @@ KEPT_RELEASES = 4
 # What a memory instruction is, as ``Facts.flags``.
 READS, WRITES, IS_ATOMIC, IS_STRONG, IS_VOLATILE, RELEASES, ACQUIRES = (1 << b for b in range(7))
 BLOCK_SCOPE, IS_FLOAT, HAS_DATA, IS_GENERIC, IS_COPY, IS_MBARRIER = (1 << b for b in range(7, 13))
+IS_BULK = 1 << 13  # of the async proxy
 
-TWO_LANES, IN_FLIGHT, IN_PRODUCT = 1, 2, 4
+TWO_LANES, IN_FLIGHT, IN_PRODUCT, BEING_READ = 1, 2, 4, 8
+# Bytes of shared memory that copies have yet to write, and to read.
+COMING, LEAVING = 1, 2
 
 # Kinds of finding.
 WRITE_WRITE, READ_WRITE, WRITE_READ, UNINITIALISED_READ = range(1, 5)
 NOT_STARTED, NOT_STAYED = 5, 6  # a block whose shared memory another one touches
+NO_PROXY_FENCE = 7
 SWIZZLE_DIFFERS = 8
 
 # Bytes of memory that have a value, in maps of what was never written.
@@ -99,7 +103,8 @@ class Found(ctypes.Structure):
         ("old", i64),
         ("new", i64),
         ("has_values", i64),
-        # TWO_LANES of one instruction, IN_FLIGHT: a copy not waited for, IN_PRODUCT: a wgmma
+        # TWO_LANES of one instruction; IN_FLIGHT, BEING_READ: a copy not waited for; IN_PRODUCT:
+        # a wgmma
         ("at_once", i64),
     ]
 
@@ -161,4 +166,6 @@ class Shadow(ctypes.Structure):
         ("visits", i64),  # of other blocks (emulator.watch.clusters); 0: there are none
         # products of a warpgroup
         ("operands", i64),  # that they read (emulator.watch.operands); 0: there are none
+        # the async proxy
+        ("released_proxied", i64 * ROW),  # of what is published, what fence.proxy.async covers
     ]
