@@ -17,6 +17,7 @@ from emulator import cfg
 from emulator.cfg import Block
 from emulator.errors import DeviceFault
 from emulator.faults import thread_of
+from emulator.misuse import awaited
 from emulator.native.layout import (
     AVOID_BIT,
     BARRIER_BIT,
@@ -29,6 +30,7 @@ from emulator.ptx import Instruction
 from emulator.report import Dim3, Finding
 from emulator.running import Launch, Slot, residents
 
+MOST_BARRIERS = 4  # that are described
 PATIENT_ROUNDS = 16  # over all waiting blocks, before their states are compared
 MOST_STATES = 4096  # remembered
 MOST_BYTES = 256 << 20  # of global memory; with more, only a timeout ends a launch that spins
@@ -131,6 +133,10 @@ def raise_deadlock(launch: Launch, waiting: Sequence[Slot]) -> NoReturn:
     advice = "A barrier must be reached by every thread that it waits for"
     if any(place.verb.startswith("spin") for place in places):
         advice = "What they wait for is changed by nobody any more"
+        barriers = [words for slot in waiting for words in awaited(slot)]
+        if barriers:
+            advice = "; ".join(barriers[:MOST_BARRIERS])
+            advice = advice[0].upper() + advice[1:]
     elif any("cluster" in place.verb for place in places):
         advice = (
             "The cluster's barrier waits for every thread of all its blocks that has not exited"

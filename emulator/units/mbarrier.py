@@ -16,6 +16,7 @@ from emulator.units.word import (
     invalidate,
     live_word,
     misuse,
+    note_test,
     phase_of,
 )
 from emulator.watch.proxy import phases_seen
@@ -122,6 +123,8 @@ def mbarrier_test(context: int, warp: int, site: int, mask: int, parity: int) ->
                 word = live_word(context, warp, site, lane, address)
             if phase_of(word) != phase:
                 ready |= 1 << lane
+            else:
+                note_test(own, address, site, lane, phase)
     phases_seen(context, warp, ready)
     write_u32(warp + COUNTS_AT, ready)
     return 0

@@ -22,6 +22,7 @@ from emulator.native.layout import (
     MISALIGNED,
     OUT_OF_BOUNDS,
     RACES,
+    TX_MISMATCH,
     UNINITIALISED,
     BlockState,
     Context,
@@ -46,7 +47,7 @@ from emulator.units.tile import (
 )
 from emulator.units.tile import rank_of_map as rank_of
 from emulator.units.window import owner_of, peer_of
-from emulator.units.word import add_bytes
+from emulator.units.word import ARRIVED_BYTES, add_bytes, misuse, phase_of, place_of
 from emulator.watch.operands import box_lands
 from emulator.watch.proxy import (
     READ,
@@ -293,10 +294,21 @@ def carry_in(context: int, block: int, barrier: int) -> int:
     known = read_i64(block + LOADS_AT)
     if known == 0:
         return 0
-    kept = 0
+    kept = coming = 0
+    for index in range(read_i64(known)):
+        entry = known + FIRST + index * ENTRY
+        if read_i64(entry + BARRIER) == barrier:
+            coming += read_i64(entry + NBYTES)
+    record = place_of(block, barrier)
+    arrived = read_i64(record + ARRIVED_BYTES) if record != 0 else 0
+    first = read_i64(barrier) if barrier != 0 else 0
     for index in range(read_i64(known)):
         entry = known + FIRST + index * ENTRY
         if barrier == 0 or read_i64(entry + BARRIER) == barrier:
+            if barrier != 0 and phase_of(read_i64(barrier)) != phase_of(first):
+                warp, site = read_i64(entry + SENDER), read_i64(entry + SITE)
+                lane = read_i64(entry + LANE)
+                return misuse(context, warp, site, lane, barrier, TX_MISMATCH, arrived + coming)
             if carry(context, entry) < 0:
                 return -1
         else:

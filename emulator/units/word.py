@@ -14,7 +14,8 @@ programs must not look. PTX ISA 9.7.13.15, "Parallel Synchronization and Communi
 Instructions: mbarrier".)
 
 A word does not say in which block it was made, and the next block finds what the last one left in
-shared memory: a list beside each block's state says where the block has mbarriers.
+shared memory: a list beside each block's state says where the block has mbarriers, and what a
+deadlock's description needs: bytes expected and arrived in the phase, who tested it last.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ MOST = (1 << 20) - 1  # arrivals, and bytes either way
 LIVE, PHASE_AT, TX_BITS = 1 << 62, 61, 21
 TX_AT, EXPECTED_AT = 40, 20
 
+# A list is how many there are, then from RECORD on a record each. Whose it is: 1 + a block's index.
+RECORD = 64
+OWNER, EXPECTED_BYTES, ARRIVED_BYTES, TESTED_BY, TESTED_PHASE, LAST_EXPECTED = range(8, 56, 8)
+
 
 @inner
 def phase_of(word: int) -> int:
@@ -79,7 +84,7 @@ def place_of(block: int, address: int) -> int:
     known = read_i64(block + LIST_AT)
     if known != 0:
         for index in range(read_i64(known)):
-            place: int = known + 16 * (index + 1)
+            place: int = known + RECORD * (index + 1)
             if read_i64(place) == address:
                 return place
     return 0
@@ -97,7 +102,11 @@ def live_word(context: int, warp: int, site: int, lane: int, address: int) -> in
     block = owner_of(context, read_i64(warp + BLOCK_AT), address)
     place = place_of(block, address) if block != 0 else 0
     word: int = read_i64(address) if block != 0 else 0
-    if place == 0 or read_i64(place + 8) != read_i64(block + BLOCK_INDEX_AT) + 1 or word >> 62 != 1:
+    if (
+        place == 0
+        or read_i64(place + OWNER) != read_i64(block + BLOCK_INDEX_AT) + 1
+        or word >> 62 != 1
+    ):
         return misuse(context, warp, site, lane, address, NOT_LIVE, 0)
     return word
 
@@ -113,7 +122,7 @@ def initialise(context: int, warp: int, site: int, lane: int, address: int, coun
         return misuse(context, warp, site, lane, address, COUNT_RANGE, count)
     place = place_of(block, address)
     owner = read_i64(block + BLOCK_INDEX_AT) + 1
-    if place != 0 and read_i64(place + 8) == owner:
+    if place != 0 and read_i64(place + OWNER) == owner:
         word = read_i64(address)
         untouched = word & MOST == word >> EXPECTED_AT & MOST and tx_of(word) == 0
         if word >> 62 == 1 and not untouched:
@@ -122,12 +131,14 @@ def initialise(context: int, warp: int, site: int, lane: int, address: int, coun
         known = read_i64(block + LIST_AT)
         here = read_i64(known) if known != 0 else 0
         if here & (here - 1) == 0:  # full at each power of two
-            known = resize(known, 16 * (2 * here + 2))
+            known = resize(known, RECORD * (2 * here + 2))
             write_i64(block + LIST_AT, known)
         write_i64(known, here + 1)
-        place = known + 16 * (here + 1)
+        place = known + RECORD * (here + 1)
         write_i64(place, address)
-    write_i64(place + 8, owner)
+    write_i64(place + OWNER, owner)
+    for word_at in range(EXPECTED_BYTES, RECORD, 8):
+        write_i64(place + word_at, 0)
     write_i64(address, LIVE | count << EXPECTED_AT | count)
     return 0
 
@@ -137,9 +148,28 @@ def invalidate(context: int, warp: int, site: int, lane: int, address: int) -> i
     """End an mbarrier: its memory may serve for something else."""
     if live_word(context, warp, site, lane, address) < 0:
         return -1
-    write_i64(place_of(read_i64(warp + BLOCK_AT), address) + 8, 0)
+    write_i64(place_of(read_i64(warp + BLOCK_AT), address) + OWNER, 0)
     write_i64(address, 0)
     return 0
+
+
+@inner
+def turn(context: int, warp: int, address: int, before: int, word: int) -> None:
+    """An mbarrier's next word; with a new phase bytes count from zero."""
+    write_i64(address, word)
+    if phase_of(before) != phase_of(word):
+        record = place_of(owner_of(context, read_i64(warp + BLOCK_AT), address), address)
+        write_i64(record + LAST_EXPECTED, read_i64(record + EXPECTED_BYTES))
+        write_i64(record + EXPECTED_BYTES, 0)
+        write_i64(record + ARRIVED_BYTES, 0)
+
+
+@inner
+def note_test(block: int, address: int, site: int, lane: int, phase: int) -> None:
+    """A lane waits for a phase."""
+    record = place_of(block, address)
+    write_i64(record + TESTED_BY, site << 5 | lane)
+    write_i64(record + TESTED_PHASE, phase)
 
 
 @inner
@@ -161,7 +191,13 @@ def arrive(
         return misuse(context, warp, site, lane, address, COMPLETES, count)
     if drop:
         expected -= min(count, expected)
-    write_i64(address, word_of(phase_of(word), tx_of(word), expected, pending - count))
+    turn(
+        context,
+        warp,
+        address,
+        word,
+        word_of(phase_of(word), tx_of(word), expected, pending - count),
+    )
     return word
 
 
@@ -186,5 +222,8 @@ def add_bytes(context: int, warp: int, site: int, lane: int, address: int, nbyte
     if tx > MOST or tx < -MOST:
         return misuse(context, warp, site, lane, address, TX_RANGE, nbytes)
     pending, expected = word & MOST, word >> EXPECTED_AT & MOST
-    write_i64(address, word_of(phase_of(word), tx, expected, pending))
+    record = place_of(owner_of(context, read_i64(warp + BLOCK_AT), address), address)
+    at = record + (EXPECTED_BYTES if nbytes > 0 else ARRIVED_BYTES)
+    write_i64(at, read_i64(at) + abs(nbytes))
+    turn(context, warp, address, word, word_of(phase_of(word), tx, expected, pending))
     return word

@@ -100,7 +100,8 @@ def is_watched(context: int, warp: int, what: int) -> bool:
 def facts_of(context: int, site: int) -> int:
     """What the checkers know of the instruction at ``site``."""
     number = (site - read_i64(context + SITES_AT)) // SITE_BYTES
-    return int(read_i64(read_i64(context + CHECKER_AT) + FACTS_AT)) + FACTS_BYTES * number
+    facts: int = read_i64(read_i64(context + CHECKER_AT) + FACTS_AT) + FACTS_BYTES * number
+    return facts
 
 
 @inner

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels.runtime import cuda_program, open_device
+from kernels.runtime import DeviceFault, cuda_program, open_device
 
 HEADER = r"""
 struct alignas(64) TensorMap { unsigned long long opaque[16]; };
@@ -92,7 +92,8 @@ extern "C" __global__ void once(const int* in, int* out) {
     init(at(&bar), 1);
     fence();
     expect(at(&bar), 1024);
-    load(at(tile), in, 1024, at(&bar));
+    load(at(tile), in, 512, at(&bar));
+    load(at(tile) + 512, in + 128, 512, at(&bar));
   }
   __syncthreads();
   WAIT;
@@ -138,9 +139,12 @@ def one_of(report, kind):
     return next(f for f in report.findings if f.kind == kind)
 
 
-def run_once(device, wait):
+def run_once(device, wait, bytes_expected=1024):
     """One load by thread 0, and ``wait`` before all read: the report."""
-    program = cuda_program(HEADER + ONCE.replace("WAIT;", wait), name="once.cu", arch="sm_90a")
+    body = ONCE.replace("WAIT;", wait).replace(
+        "expect(at(&bar), 1024)", f"expect(at(&bar), {bytes_expected})"
+    )
+    program = cuda_program(HEADER + body, name="once.cu", arch="sm_90a")
     x, out = device.asarray(np.arange(256, dtype=np.int32)), device.empty(64, np.int32)
     return device.profile(program["once"], 1, 64, (x, out), checks="all")
 
@@ -185,3 +189,25 @@ def test_a_source_overwritten_while_a_store_may_read_it(device):
     found = one_of(report, "write-after-read hazard")
     assert "wait_group.read" in found.message
     assert "tile[t]" in found.source_text
+
+
+def test_more_bytes_expected_than_come(device):
+    with pytest.raises(DeviceFault, match="deadlock") as caught:
+        run_once(device, "wait(at(&bar), 0);", bytes_expected=2048)
+    assert "2,048 were expected" in str(caught.value)
+    assert "1,024 have arrived" in str(caught.value)
+
+
+def test_fewer_bytes_expected_than_come(device):
+    with pytest.raises(DeviceFault, match="transaction count") as caught:
+        run_once(device, "wait(at(&bar), 0);", bytes_expected=512)
+    assert "expected 512 bytes" in str(caught.value)
+    assert "1,024 bytes were to be counted" in str(caught.value)
+    assert caught.value.finding.line
+
+
+def test_a_wait_for_a_phase_of_the_wrong_parity(device):
+    with pytest.raises(DeviceFault, match="deadlock") as caught:
+        run_once(device, "wait(at(&bar), 0); wait(at(&bar), 1);")
+    assert "parity 1" in str(caught.value)
+    assert "nobody has arrived" in str(caught.value)
