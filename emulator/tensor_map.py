@@ -101,6 +101,8 @@ class TensorMap:
             1 <= n <= MOST_STRIDE for n in self.element_strides),
             f"element_strides {self.element_strides}: one for each axis, 1 to {MOST_STRIDE}",
         )  # fmt: skip
+        must(self.element_strides[-1:] in ((), (1,)),
+             "element_strides must end in 1: TMA ignores it along the last axis")  # fmt: skip
         if found:
             return found
         if self.im2col is not None:

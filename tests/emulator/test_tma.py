@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.boxes import box_of, laid_out, pixels_of
 from emulator.tensor_map import Im2col
 from kernels.runtime import cuda_program, open_device
-from tests.emulator.boxes import box_of, laid_out, pixels_of
 
 ROOM = 32768  # bytes of shared memory that boxes go to
 WHOLE = r"""
