@@ -153,7 +153,7 @@ class RadixPasses(Live):
                 f"{one.candidates:,}", bar(one.candidates / self.n, BLUE), f"{one.in_use:,}",
                 significant(one.together), f"{one.above:,}", f"{one.left:,}",
             ])  # fmt: skip
-        head = ["pass", "keys counted", "", "digits that occur", "additions to one counter a warp",
+        head = ["pass", "keys counted", "", "digits that occur", "of 32 meet in a counter",
                 "taken", "candidates left"]  # fmt: skip
         end = self.passes[-1]
         said = (
@@ -162,8 +162,8 @@ class RadixPasses(Live):
                else f"all bits are known, and {end.wanted:,} of {end.left:,} equal keys are taken.")
         )  # fmt: skip
         note = (
-            "Additions to one counter: of 32 neighbouring candidates, how many have the commonest "
-            "digit. So many shared-memory additions come one after the other."
+            "Of 32 neighbouring candidates, how many have the commonest digit, so that a warp's "
+            "additions meet in its counter."
         )
         return table(head, rows, numbers=(1, 3, 4, 5, 6)) + f"<div>{said}</div>" + faint(note)
 

@@ -116,7 +116,7 @@ class RadixPass:
     digit: int  # that the k-th has
     above: int  # candidates with a higher digit: all of them are among the best
     wanted: int  # of the digit's candidates, how many are among the best
-    together: float  # additions to one counter, one after the other, for a warp of candidates
+    together: float  # of a warp of candidates, how many add to the commonest digit's counter
 
     @property
     def left(self) -> int:

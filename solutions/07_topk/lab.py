@@ -154,37 +154,46 @@ def pass_case(n: int, shift: int, low: int, looks_for: str = "", **more: object)
 
 
 def pass_arguments(case: Case) -> tuple[Argument, ...]:
-    """keys (n,) uint32, state (2,) uint32, shift."""
-    return ArraySpec("keys", (case["n"],), WORD), ArraySpec("state", (2,), WORD), case["shift"]
+    """keys (n,), weights (n,), state (2,), all uint32, and shift."""
+    keys, weights = (ArraySpec(name, (case["n"],), WORD) for name in ("keys", "weights"))
+    return keys, weights, ArraySpec("state", (2,), WORD), case["shift"]
 
 
-def candidates(keys: Array, prefix: int, shift: int) -> Array:
-    """Which keys begin with the prefix."""
-    return np.asarray(keys.astype(np.int64) >> (shift + 8) == prefix)
+def digit_sums(case: Case, keys: Array, weights: Array, prefix: int) -> Array:
+    """What the keys that begin with the prefix weigh, by their next digit."""
+    shift = np.uint32(case["shift"])
+    candidates = keys.astype(np.int64) >> (case["shift"] + 8) == prefix
+    digits = keys[candidates] >> shift & np.uint32(DIGITS - 1)
+    return np.bincount(digits, weights[candidates], DIGITS).astype(np.int64)  # exact below 2^53
 
 
 def pass_inputs(case: Case, rng: np.random.Generator) -> tuple[Array, ...]:
-    """Seven of eight keys have all but their low bits in common; k is any that there is."""
+    """Seven of eight keys have all but their low bits in common.
+
+    The goal is any that there is, or just what the candidates from some digit on weigh.
+    """
     n, low = case["n"], case["low"]
     keys = rng.integers(0, 1 << 32, n, dtype=np.uint32)
     common = int(rng.integers(0, 1 << 32)) >> low << low
     alike = rng.random(n) < 0.875
     alike[0] = True
     keys[alike] = common + rng.integers(0, 1 << low, int(alike.sum())).astype(np.uint32)
+    weights = rng.integers(1, 16, n, dtype=np.uint32)
     prefix = common >> (case["shift"] + 8)
-    k = int(rng.integers(1, int(candidates(keys, prefix, case["shift"]).sum()) + 1))
-    return keys, np.array([prefix, k], np.uint32)
+    sums = digit_sums(case, keys, weights, prefix)
+    reached = sums[::-1].cumsum()
+    goal = rng.integers(1, reached[-1] + 1) if rng.random() < 0.5 else rng.choice(reached)
+    return keys, weights, np.array([prefix, max(goal, 1)], np.uint32)
 
 
-def pass_reference(case: Case, keys: Array, state: Array) -> tuple[Expected, ...]:
-    """Counts of all digits; the digit of the k-th largest; exact."""
-    prefix, k = (int(one) for one in state)
-    digits = keys[candidates(keys, prefix, case["shift"])] >> np.uint32(case["shift"])
-    counts = np.bincount(digits & np.uint32(DIGITS - 1), minlength=DIGITS)
-    above = counts[::-1].cumsum()[::-1] - counts
-    digit = int(np.flatnonzero((above < k) & (k <= above + counts))[0])
-    found = np.array([prefix << 8 | digit, k - above[digit]], np.int64)
-    return Expected(counts, WORD, 0.0), Expected(found, WORD, 0.0)
+def pass_reference(case: Case, keys: Array, weights: Array, state: Array) -> tuple[Expected, ...]:
+    """Sums of all digits; the digit at which they reach the goal; exact."""
+    prefix, goal = (int(one) for one in state)
+    sums = digit_sums(case, keys, weights, prefix)
+    above = sums[::-1].cumsum()[::-1] - sums
+    digit = int(np.flatnonzero((above < goal) & (goal <= above + sums))[0])
+    found = np.array([prefix << 8 | digit, goal - above[digit]], np.int64)
+    return Expected(sums, WORD, 0.0), Expected(found, WORD, 0.0)
 
 
 def pass_hidden(rng: np.random.Generator) -> tuple[Case, ...]:
@@ -202,7 +211,7 @@ def pass_hidden(rng: np.random.Generator) -> tuple[Case, ...]:
 DIGIT_PASS = Task(
     name="digit_pass",
     title="Radix select on digits that are all the same",
-    goal="Count the digits of one pass so that equal ones do not wait for one another.",
+    goal="Add up weights by digit so that lanes with equal digits do not wait for one another.",
     public=(
         pass_case(8192, 24, 32, "digits that are spread"),
         pass_case(5003, 16, 12, "a length that is no multiple of 4"),
@@ -213,24 +222,24 @@ DIGIT_PASS = Task(
         pass_case(3, 8, 16, "less than four keys"),
         pass_case(32_768, 16, 12, "what it costs: one digit", counted=True),
         pass_case(32_768, 8, 9, "what it costs: two digits", counted=True),
-        pass_case((1 << 27) + 1, 16, 12, "time on a GPU", devices=GPU_ALONE),
+        pass_case((1 << 26) + 1, 16, 12, "time on a GPU", devices=GPU_ALONE),
     ),
     draw_hidden=pass_hidden,
     arguments=pass_arguments,
     make_inputs=pass_inputs,
     reference=pass_reference,
-    tolerance="none: counts are exact.",
+    tolerance="none: sums are exact.",
     limits=(
         Limit(
             "shared_wavefronts", 3.0, 2048,
-            "Lanes of one warp add to the same word, one after the other. Copies of the counters "
-            "for each warp do not help there. Either lanes with equal digits agree on one of them "
-            "that adds for all (__match_any_sync), or each lane has counters of its own, in a bank "
-            "of its own.",
+            "Lanes of one warp add to the same word, one after the other. Copies of the sums for "
+            "each warp do not help there. Either lanes with equal digits agree on one of them that "
+            "adds for all (__match_any_sync), or each lane has sums of its own, in a bank of its "
+            "own.",
         ),
         Limit(
             "load_sectors", 1.25, 256,
-            "A pass should read the keys once, neighbouring lanes reading neighbouring keys.",
+            "A pass should read keys and weights once, and neighbouring lanes neighbouring ones.",
         ),
         Limit(
             "instructions", 3.0, 8192,
@@ -239,20 +248,24 @@ DIGIT_PASS = Task(
         ),
     ),
     hints=(
-        "If 20 lanes of a warp have digit 7, then 20 additions of 1 could be one addition of 20. "
-        "Which lanes have the same digit as this one? There is an instruction that tells.",
-        "__match_any_sync(mask, digit) gives each lane a mask of those with the same digit. How "
-        "many they are is __popc of it, and its lowest bit, __ffs(same) - 1, can be the one that "
-        "adds. Lanes without a candidate must not be in it.",
+        "If 20 lanes of a warp have digit 7, then 20 additions could be one, of what the 20 weigh "
+        "together. Which lanes have the same digit as this one? One instruction tells.",
+        "__match_any_sync(mask, digit) gives each lane a mask of those with the same digit. Its "
+        "lowest bit, __ffs(same) - 1, can be the lane that adds. What these lanes weigh together "
+        "is __reduce_add_sync(same, weight). Lanes without a candidate must not be in it.",
         "unsigned candidates = __ballot_sync(ALL, candidate); if (!candidate) return; unsigned "
-        "same = __match_any_sync(candidates, digit); if (__ffs(same) - 1 == threadIdx.x % 32) "
-        "atomicAdd(&counts[digit], __popc(same));",
+        "same = __match_any_sync(candidates, digit); unsigned sum = __reduce_add_sync(same, "
+        "weight); if (__ffs(same) - 1 == threadIdx.x % 32) atomicAdd(&sums[digit], sum);",
     ),
-    moved_bytes=lambda case: 4 * (case["n"] + DIGITS + 2),
+    moved_bytes=lambda case: 4 * (2 * case["n"] + DIGITS + 2),
     lessons={
         "everything": (
-            "Are the counts of all blocks and the counts of a block set to zero before anything is "
+            "Are the sums of all blocks and the sums of a block set to zero before anything is "
             "added to them?"
+        ),
+        "imprecise": (
+            "Whole numbers, and a little off: are the sums set to zero before anything is added to "
+            "them, and is every weight added once?"
         ),
         "out-of-bounds read": (
             "n is no multiple of 4: up to 3 keys come after the last four."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def test_solutions_pass(name: str, seed: int) -> None:
     ("name", "line", "says"),
     [
         ("warp_topk", "entry_of(key[i], i)", ["32.0 times", "32 entries, one a lane"]),
-        ("digit_pass", "atomicAdd(&counts[digit], 1)", ["very same word", "__match_any_sync"]),
+        ("digit_pass", "atomicAdd(&sums[digit], weight)", ["very same word", "__match_any_sync"]),
         ("nearest", "matrix[(size_t)row * n + column]", ["sectors of 32 bytes written"]),
     ],
 )
@@ -109,14 +110,14 @@ def solve(device, keys):
     return best
 '''
 )
-COUNTERS_OF_LANES = (
+SUMS_OF_LANES = (
     HEAD
     + '''
-// A counter for each digit and lane, in the lane's bank.
-extern "C" __global__ void clear(unsigned* counts) { counts[threadIdx.x] = 0; }
+// A sum for each digit and lane, in the lane's bank.
+extern "C" __global__ void clear(unsigned* sums) { sums[threadIdx.x] = 0; }
 
-extern "C" __global__ void count(const unsigned* keys, const unsigned* state, unsigned* counts,
-                                 int shift, int n)
+extern "C" __global__ void add(const unsigned* keys, const unsigned* weights,
+                               const unsigned* state, unsigned* sums, int shift, int n)
 {
     __shared__ unsigned of_lane[256 * 32];
     int lane = threadIdx.x % 32;
@@ -124,43 +125,43 @@ extern "C" __global__ void count(const unsigned* keys, const unsigned* state, un
     __syncthreads();
     for (int i = blockIdx.x * 1024 + threadIdx.x; i < n; i += gridDim.x * 1024) {
         unsigned key = keys[i] >> shift;
-        if (key >> 8 == state[0]) atomicAdd(&of_lane[key % 256 * 32 + lane], 1);
+        if (key >> 8 == state[0]) atomicAdd(&of_lane[key % 256 * 32 + lane], weights[i]);
     }
     __syncthreads();
     for (int digit = threadIdx.x / 32; digit < 256; digit += 32) {
         unsigned sum = __reduce_add_sync(~0u, of_lane[digit * 32 + lane]);
-        if (lane == 0 && sum) atomicAdd(&counts[digit], sum);
+        if (lane == 0 && sum) atomicAdd(&sums[digit], sum);
     }
 }
 
-extern "C" __global__ void find(const unsigned* counts, const unsigned* state, unsigned* found)
+extern "C" __global__ void find(const unsigned* sums, const unsigned* state, unsigned* found)
 {
-    unsigned k = state[1];
-    for (int digit = 255; digit >= 0; k -= counts[digit--])
-        if (k <= counts[digit]) {
-            found[0] = state[0] * 256 + digit, found[1] = k;
+    unsigned goal = state[1];
+    for (int digit = 255; digit >= 0; goal -= sums[digit--])
+        if (goal <= sums[digit]) {
+            found[0] = state[0] * 256 + digit, found[1] = goal;
             return;
         }
 }
 """)
 
 
-def solve(device, keys, state, shift):
+def solve(device, keys, weights, state, shift):
     n = keys.shape[0]
-    counts, found = device.empty((256,), "uint32"), device.empty((2,), "uint32")
-    device.launch(program["clear"], 1, 256, (counts,))
+    sums, found = device.empty((256,), "uint32"), device.empty((2,), "uint32")
+    device.launch(program["clear"], 1, 256, (sums,))
     blocks = min(-(-n // 16384), device.arch.sm_count)
-    device.launch(program["count"], blocks, 1024, (keys, state, counts, shift, n))
-    device.launch(program["find"], 1, 1, (counts, state, found))
-    return counts, found
+    device.launch(program["add"], blocks, 1024, (keys, weights, state, sums, shift, n))
+    device.launch(program["find"], 1, 1, (sums, state, found))
+    return sums, found
 '''
 )
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("warp_topk", THREAD_QUEUES), ("digit_pass", COUNTERS_OF_LANES)],
-    ids=["a queue a thread", "counters of lanes"],
+    [("warp_topk", THREAD_QUEUES), ("digit_pass", SUMS_OF_LANES)],
+    ids=["a queue a thread", "sums of lanes"],
 )
 def test_other_right_answers_pass(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / f"{name}.py").write_text(text)
@@ -179,16 +180,24 @@ def test_another_number_of_queries_a_warp_passes(tmp_path: Path) -> None:
     assert verdict.passed, verdict.message
 
 
-def test_four_passes_find_the_key_itself() -> None:
+@pytest.mark.parametrize("weighted", [False, True])
+def test_four_passes_find_the_key_itself(weighted: bool) -> None:
+    """By weights of 1 it is the k-th largest, by others the one at which the goal is reached."""
     device = open_device("emulated")
-    space: dict[str, object] = {"__file__": str(SOLUTIONS / "digit_pass.py")}
+    space: dict[str, Any] = {"__file__": str(SOLUTIONS / "digit_pass.py")}
     exec((SOLUTIONS / "digit_pass.py").read_text(), space)
-    keys = np.random.default_rng(3).integers(0, 1 << 32, 5000, dtype=np.uint32)
+    rng = np.random.default_rng(3)
+    keys = rng.integers(0, 1 << 32, 5000, dtype=np.uint32)
+    weights = rng.integers(0, 9, 5000).astype(np.uint32) if weighted else np.ones(5000, np.uint32)
     state = np.array([0, 1234], np.uint32)
+    arrays = device.asarray(keys), device.asarray(weights)
     for shift in (24, 16, 8, 0):
-        _, found = space["solve"](device, device.asarray(keys), device.asarray(state), shift)  # type: ignore[operator]
+        _, found = space["solve"](device, *arrays, device.asarray(state), shift)
         state = np.asarray(device.to_host(found))
-    assert state[0] == np.sort(keys)[::-1][1233]
+    best_first = np.argsort(keys)[::-1]
+    reached = int(np.searchsorted(weights[best_first].cumsum(), 1234))
+    assert state[0] == keys[best_first[reached]]
+    assert weighted or reached == 1233
 
 
 @pytest.mark.parametrize("name", TASKS)
