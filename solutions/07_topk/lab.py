@@ -6,11 +6,24 @@ import numpy as np
 
 from grader.lab import Argument, Array, Case, Expected, Lab, Limit, Task
 from kernels.runtime import ArraySpec
-from kernels.topk.reference import topk
+from kernels.topk.reference import ordered
 
 FLOAT, WORD, INDEX = "float32", "uint32", "int32"
 GPU_ALONE = ("cuda",)
 KEPT = 32
+
+
+def smallest(rows: Array, k: int) -> Array:
+    """The indices of each row's k smallest, in order; of equal ones the lower index first."""
+    if k == 0:
+        return np.empty((len(rows), 0), np.int64)
+    worst = np.partition(rows, k - 1, axis=1)[:, k - 1]  # a whole sort of long rows takes long
+    found = np.empty((len(rows), k), np.int64)
+    for row, bar, best in zip(rows, worst, found, strict=True):
+        at = np.flatnonzero(row <= bar)
+        best[:] = at[np.argsort(row[at], kind="stable")[:k]]
+    return found
+
 
 # --- warp_topk ----------------------------------------------------------------------------------
 
@@ -50,8 +63,7 @@ def rows_reference(case: Case, keys: Array) -> tuple[Expected, ...]:
     """Indices, the best first; exact."""
     best = np.full((case["rows"], KEPT), case["n"], np.int64)
     k = min(KEPT, case["n"])
-    for row, found in zip(keys, best, strict=True):
-        found[:k] = topk(row, k)
+    best[:, :k] = smallest(-ordered(keys), k)
     return (Expected(best, INDEX, 0.0),)
 
 
@@ -82,7 +94,7 @@ WARP_TOPK = Task(
         rows_case(3, 0, "rows of nothing"),
         rows_case(0, 100, "nothing to do"),
         rows_case(4, 16_384, "what it costs", counted=True),
-        rows_case(1 << 14, 1 << 13, "time on a GPU", devices=GPU_ALONE),
+        rows_case(1 << 14, 1 << 12, "time on a GPU", devices=GPU_ALONE),
     ),
     draw_hidden=rows_hidden,
     arguments=rows_arguments,
@@ -310,7 +322,7 @@ def points_reference(case: Case, queries: Array, points: Array) -> tuple[Expecte
     for first in range(0, case["m"], 256):  # rows of a matrix that would be too large
         some = wide[first : first + 256]
         matrix = np.square(some).sum(axis=1)[:, None] - 2 * some @ of.T + norms
-        found = np.argsort(matrix, axis=1, kind="stable")[:, :KEPT]
+        found = smallest(matrix, KEPT)
         best[first : first + 256] = found
         nearest[first : first + 256] = np.take_along_axis(matrix, found, axis=1)
     return Expected(nearest, FLOAT, 0.0), Expected(best, INDEX, 0.0)
@@ -345,7 +357,7 @@ NEAREST = Task(
         points_case(2, 40, 0, "no coordinates: all distances are 0"),
         points_case(0, 50, 3, "nothing to do"),
         points_case(16, 8192, 32, "what it costs", counted=True),
-        points_case(8192, 1 << 16, 64, "time on a GPU", devices=GPU_ALONE),
+        points_case(4096, 1 << 16, 64, "time on a GPU", devices=GPU_ALONE),
     ),
     draw_hidden=points_hidden,
     arguments=points_arguments,
