@@ -20,11 +20,16 @@ class Outcome:
 def contest(
     device: Any, contenders: Mapping[str, Callable[[], None]], *, rounds: int, warmup: int = 3
 ) -> Outcome:
-    """Event-timed runs, L2 flushed before each, in ``rounds`` rounds over all contenders."""
+    """Event-timed runs, L2 flushed before each, in ``rounds`` rounds over all contenders.
+
+    Every other round goes backwards: what a contender leaves behind, such as a hot chip, does not
+    always meet the same one.
+    """
     samples: dict[str, list[float]] = {name: [] for name in contenders}
     outcome = Outcome()
     for number in range(warmup + rounds):
-        for name, work in contenders.items():
+        order = list(contenders.items())
+        for name, work in reversed(order) if number % 2 else order:
             if name in outcome.failures:
                 continue
             try:

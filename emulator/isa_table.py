@@ -221,7 +221,14 @@ SECTIONS: dict[str, list[tuple[str, ...]]] = {
          "@%p3 mbarrier.init.shared.b64 [%s], 32; bar.warp.sync -1; "
          "mbarrier.arrive.shared.b64 %d0, [%s]; mbarrier.test_wait.shared.b64 %p0, [%s], %d0; "
          "bar.warp.sync -1; @%p3 mbarrier.inval.shared.b64 [%s]"),
-        ("tensormap", "", "tensormap.replace.tile.rank.global.b1024.b32 [%g], 3"),
+        ("tensormap.replace", "every field but interleaved layouts, of the software GPU's own maps",
+         "tensormap.replace.tile.rank.global.b1024.b32 [%g], 3",
+         "tensormap.replace.tile.global_address.global.b1024.b64 [%g], %d1",
+         "tensormap.replace.tile.global_dim.shared::cta.b1024.b32 [%s], 1, %r1",
+         "tensormap.replace.tile.swizzle_mode.global.b1024.b32 [%g], 3"),
+        ("tensormap.cp_fenceproxy", "",
+         "tensormap.cp_fenceproxy.global.shared::cta.tensormap::generic.release.gpu.sync.aligned "
+         "[%g], [%s], 128"),
     ],
     "9.7.13 Warp-level matrices": [
         ("wmma", "`.load` `.store` `.mma`",

@@ -23,6 +23,7 @@ from emulator.lower import (  # noqa: F401  (each registers its handlers)
     memory,
     moves,
     tensor,
+    tensormaps,
     time,
     together,
     video,
