@@ -138,7 +138,7 @@ IDIOMS = (
 )
 
 
-BARRIERS = [statements for statements in IDIOMS if "mbarrier.init" in statements]
+BARRIERS = [one for one in IDIOMS if "mbarrier.init" in one or "st.async" in one]
 
 
 @pytest.mark.parametrize("statements", BARRIERS)
