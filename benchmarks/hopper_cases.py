@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.hopper_case import Array, Case
 from benchmarks.ncu import available, find_ncu, number, profile, rows, version
 from benchmarks.origin import RESULTS, gpu_origin, write
-from kernels.runtime import Program, open_device
+from kernels.runtime import Program, RuntimeFault, open_device
 
 MODULE = "benchmarks.hopper_cases"
 FILE = RESULTS / "hopper_cases_h100.json"
@@ -155,8 +155,8 @@ def main() -> int:
     for case in chosen:
         try:
             found = outputs_of(case, device, made[case.name])
-        except SystemExit as problem:
-            print(problem)
+        except (SystemExit, RuntimeFault) as problem:
+            print(f"{case.name}: {problem}")
             wrong += 1
             continue
         entries.append({"name": case.name, "outputs": [kept(case, one) for one in found]})
