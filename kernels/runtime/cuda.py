@@ -59,7 +59,7 @@ def encode(told: TensorMap) -> bytes:
     }[told.fill]
     array = (
         len(told.shape), told.address, [cu.cuuint64_t(n) for n in reversed(told.shape)],
-        [cu.cuuint64_t(n) for n in reversed(told.strides[:-1])],
+        [cu.cuuint64_t(n) for n in reversed(told.strides[:-1])] or [cu.cuuint64_t(0)],  # not NULL
     )  # fmt: skip
     steps = [cu.cuuint32_t(n) for n in reversed(told.element_strides)]
     how = (
