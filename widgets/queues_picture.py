@@ -12,7 +12,7 @@ from widgets.selection import LANES, QueueStep
 
 ROW = 24  # pixels
 EMPTY = "rgba(128,128,128,0.12)"
-NO = "rgba(128,128,128,0.55)"  # arrived, and not good enough
+NO = "#808080"  # arrived, and not good enough
 LEFT = 92  # pixels: the rows' names
 LEGEND = (
     (NO, "not good enough"), (ORANGE, "goes into its thread's queue"), (BLUE, "in a queue"),
@@ -77,7 +77,8 @@ def draw(figure: go.Figure, step: QueueStep, length: int) -> None:
         cells.x = [lane for _, row in made for lane in range(len(row))]
         cells.y = [-place for place, (_, row) in enumerate(made) for _ in row]
         cells.marker.color = [colour for _, row in made for colour, _ in row]
-        cells.text = [text for _, row in made for _, text in row]
+        # A point that ever had no text gets none later: plotly.js takes its element away.
+        cells.text = [text or "\u00a0" for _, row in made for _, text in row]
         figure.layout.yaxis.tickvals = [-place for place in range(len(made))]
         figure.layout.yaxis.ticktext = [name for name, _ in made]
         figure.layout.yaxis.range = [0.6 - len(made), 0.6]

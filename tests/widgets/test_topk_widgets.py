@@ -35,6 +35,7 @@ def test_choosing_keys_or_queues_draws_anew() -> None:
     widget.keys.value = "rising"
     widget.step.value = 20
     assert "640 went into a queue" in widget.numbers.value
+    assert all(widget.figure.data[0].text), "plotly.js draws no text where there once was none"
     new = [c for c in widget.figure.data[0].marker.color if c == ORANGE]
     assert len(new) == 64, "all 32 that arrive go into a queue"
 
