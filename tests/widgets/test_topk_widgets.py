@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -108,6 +111,27 @@ def test_where_nothing_is_recorded_it_says_so() -> None:
     shown = time_curves("k = 32", "keys", [], notes=["ours: not recorded"])
     assert "nothing is recorded yet" in shown._repr_html_()  # type: ignore[union-attr]
     assert "ours: not recorded" in repr(shown)
+
+
+def test_a_record_of_ours_is_read_with_all_that_was_timed(tmp_path: Path) -> None:
+    case = {"kernel": "topk_filtered", "data": "uniform", "rows": 1, "k": 32}
+    made = {"device": "NVIDIA H100", "date": "2026-11-23", "command": "python -m x"}
+    record = {
+        "origin": made,
+        "bars": [{**case, "n": 65536, "ours_us": 9.0, "torch_us": 70.0, "bar_ms": None}],
+        "grid": [
+            {**case, "n": 65536, "ours_us": 9.5},
+            {**case, "n": 4096, "ours_us": 5.0},
+            {**case, "n": 2048, "ours_us": 1.0, "failure": "other keys than torch"},
+        ],
+    }
+    (tmp_path / "topk.json").write_text(json.dumps(record))
+    found = recorded.topk(tmp_path / "topk.json").series(k=32, data="uniform")
+    assert [(p.n, dict(p.microseconds)) for p in found] == [
+        (4096, {"ours": 5.0}), (65536, {"ours": 9.0, "torch": 70.0})
+    ]  # fmt: skip
+    with pytest.raises(recorded.NotRecorded, match=r"python -m benchmarks\.topk_h100"):
+        recorded.topk(tmp_path / "nothing.json")
 
 
 def test_the_peers_record_says_that_it_is_not_ours() -> None:
