@@ -8,7 +8,7 @@ from emulator.errors import LaunchError
 from emulator.native import heap
 from emulator.native.layout import EAGER, LATE, SHUFFLED, Context
 from emulator.running import Launch
-from emulator.units.tma import MULTICAST_RANK, NO_MAP, OTHER_RANK, SIZE
+from emulator.units.tma import BETWEEN, MULTICAST_RANK, NEGATIVE, NO_MAP, OTHER_RANK, SIZE
 
 MODES = {"late": LATE, "eager": EAGER, "shuffled": SHUFFLED}
 
@@ -72,4 +72,16 @@ def _describe_bulk(context: Context) -> str:
         return f"the tensor map's array has {about} axes; the instruction names another number"
     if context.fault_store == MULTICAST_RANK:
         return f"a multicast to block {number} of the cluster, which has no such block"
+    signed = (number + (1 << 63)) % (1 << 64) - (1 << 63)
+    if context.fault_store == BETWEEN:
+        return (
+            f"a box begins at element {signed} of {about} bytes of the innermost axis; its place "
+            "must be a multiple of 16 bytes"
+        )
+    if context.fault_store == NEGATIVE:
+        return (
+            f"a box to be stored begins at {signed} of axis {about - 1}, counted from the innermost; "
+            "boxes that are loaded may begin before the array, those that are stored may only end "
+            "past it"
+        )
     return "the mbarrier is in another block than the bytes that it is to count"

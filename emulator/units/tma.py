@@ -36,6 +36,7 @@ from emulator.units.numbers import byte_at, word_at
 from emulator.units.reduction import combine, itemsize_of
 from emulator.units.tile import (
     ADDRESS,
+    ITEMSIZE,
     LOAD,
     STORE,
     SWIZZLE,
@@ -62,6 +63,7 @@ from emulator.watch.proxy import (
 )
 
 _, write_u32 = accessors("uint32")
+read_i32, _ = accessors("int32")
 read_i64, write_i64 = accessors("int64")
 resize = heap()
 carry = external("carry_one", "int64", *["int64"] * 2)  # compiled once, not in each caller
@@ -97,7 +99,7 @@ ENTRY = MAP + 128
 UNIT, TILE_UNIT, MAP_UNIT = 16, 128, 64
 MOST = (1 << 20) - 1  # bytes that an mbarrier can count
 # What was wrong about a bulk copy (emulator.copying says it in words).
-SIZE, NO_MAP, OTHER_RANK, NOT_COUNTED, MULTICAST_RANK = range(1, 6)
+SIZE, NO_MAP, OTHER_RANK, NOT_COUNTED, MULTICAST_RANK, BETWEEN, NEGATIVE = range(1, 8)
 
 
 @inner
@@ -129,6 +131,15 @@ def bytes_of(context: int, warp: int, site: int, lane: int, how: int) -> int:
             return report(context, warp, site, COPY_MISUSE, lane, 1, NO_MAP, other)
         if rank_of(other) != how >> RANK_SHIFT:
             return report(context, warp, site, COPY_MISUSE, lane, rank_of(other), OTHER_RANK, 0)
+        # An H100 takes both of these for illegal instructions.
+        corner = warp + BOX_AT + 4 * BOX_WORDS * lane
+        first, size = int(read_i32(corner)), byte_at(other + ITEMSIZE)
+        if first * size % UNIT:
+            return report(context, warp, site, COPY_MISUSE, lane, size, BETWEEN, first)
+        for axis in range(rank_of(other)):
+            start = int(read_i32(corner + 4 * axis))
+            if how & 3 == TO_GLOBAL and start < 0:
+                return report(context, warp, site, COPY_MISUSE, lane, axis + 1, NEGATIVE, start)
         return int(box_bytes(other))
     size = word_at(warp + SIZES_AT + 4 * lane)
     if size % UNIT or size > MOST:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.boxes import box_of, laid_out, pixels_of
+from emulator import DeviceFault
 from emulator.tensor_map import Im2col
 from kernels.runtime import cuda_program, open_device
 
@@ -126,8 +127,8 @@ def filled(shape, dtype, rng):
 
 
 @st.composite
-def cases(draw):
-    """An array, a box and where it is: what an encoder accepts."""
+def cases(draw, least=-3):
+    """An array, a box and where it is, from ``least`` on: what an encoder and TMA accept."""
     dtype = np.dtype(draw(st.sampled_from(DTYPES)))
     unit = 16 // dtype.itemsize
     swizzle = draw(st.sampled_from(["none", "32B", "64B", "128B"]))
@@ -138,7 +139,8 @@ def cases(draw):
     box = [draw(st.integers(1, 5)) for _ in range(rank - 1)] + [row]
     shape = [draw(st.integers(1, 6)) for _ in range(rank - 1)]
     shape.append(unit * draw(st.integers(1, 6)))
-    corner = [draw(st.integers(-3, n)) for n in shape]
+    corner = [draw(st.integers(least, n)) for n in shape[:-1]]
+    corner.append(unit * draw(st.integers(least, shape[-1] // unit)))
     return dtype, swizzle, tuple(shape), tuple(box), tuple(steps), tuple(corner)
 
 
@@ -158,7 +160,11 @@ def test_boxes_come_to_shared_memory(device, program, case, seed):
 
 
 @settings(max_examples=60)
-@given(case=cases(), how=st.sampled_from(["store", "add", "max"]), seed=st.integers(0, 2**32 - 1))
+@given(
+    case=cases(least=0),
+    how=st.sampled_from(["store", "add", "max"]),
+    seed=st.integers(0, 2**32 - 1),
+)
 def test_boxes_leave_shared_memory(device, program, case, how, seed):
     dtype, swizzle, shape, box, steps, corner = case
     rng = np.random.default_rng(seed)
@@ -221,3 +227,21 @@ def test_nan_is_filled_in_where_asked_for(device, program):
     assert (found[:2, :4] == 1).all()
     assert np.isnan(found[2:]).all()
     assert np.isnan(found[:, 4:]).all()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "corner", "said"),
+    [
+        ("load_2", (0, 3), "begins at element 3 of 4 bytes of the innermost axis; its place must"),
+        ("store_2", (-1, 0), "begins at -1 of axis 1, counted from the innermost; boxes that are"),
+        ("store_2", (0, -4), "begins at -4 of axis 0"),
+    ],
+)
+def test_places_that_hardware_refuses_are_refused(device, program, kernel, corner, said):
+    told = device.tensor_map(device.asarray(np.zeros((16, 32), np.float32)), (4, 8))
+    arguments = {
+        "load_2": (told, place(corner), 128, device.empty(ROOM, np.uint8), ROOM),
+        "store_2": (told, place(corner), device.asarray(np.zeros(ROOM, np.uint8)), ROOM, 0),
+    }[kernel]
+    with pytest.raises(DeviceFault, match=said):
+        device.launch(program[kernel], 1, 32, arguments, ROOM)
