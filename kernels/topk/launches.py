@@ -79,3 +79,25 @@ def check(name: str, x: Any, values: Any, indices: Any, lengths: Any = None) -> 
             f"{name}: lengths must have shape ({count},); it has {tuple(lengths.shape)}"
         )
     return Rows(count, length, k, dtype)
+
+
+def kernel_of(
+    family: str, name: str, rows: Rows, largest: bool, lengths: Any, *, threads: int,
+    parameters: str, template: str = "",
+) -> KernelFunction:  # fmt: skip
+    """The kernel ``name`` for rows like these, of the template of that name in ``family``.cu.
+
+    The template is of ``largest``, what ``template`` names, and the type of keys; the function
+    takes keys, lengths (or nullptr), and ``parameters`` as C++ declares them. KEY stands for the
+    type of keys.
+    """
+    key, order = rows.key, str(largest).lower()
+    given, passed = ("const int* lengths, ", "lengths") if lengths is not None else ("", "nullptr")
+    names = ", ".join(one.split()[-1] for one in parameters.split(","))
+    options = ", ".join(one for one in (order, template) if one)
+    text = (
+        f'extern "C" __global__ void __launch_bounds__({threads})\n'
+        f"{name}(const {key}* keys, {given}{parameters.replace('KEY', key)}) {{\n"
+        f"  {name}<{options}>(keys, {passed}, {names});\n}}\n"
+    )
+    return instance(family, name, text)
