@@ -9,65 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.launches import launches_of
-from kernels.topk import FilterShape, reference, topk_filtered
+from kernels.topk import FilterShape, topk_filtered
+from tests.kernels.topk.rows import KINDS, check, keys_of, placed
 
-KINDS = ("uniform", "normal", "adversarial", "few", "equal", "special", "ascending", "descending")
 # a pivot that is too good as often as not, and one of several blocks that is safe
 MISLED = FilterShape(items=1, block=64, loads=1, blocks_per_sm=1, margin=0.0)
 FILTERED = FilterShape(items=1, parts=2, block=128, loads=2)
 SHAPES = (None, MISLED, FILTERED)
-
-
-def keys_of(kind, dtype, shape, rng):
-    """Keys of a kind that selection finds hard or easy."""
-    if kind in ("ascending", "descending"):
-        row = np.arange(shape[1]) - shape[1] // 2
-        found = np.broadcast_to(row if kind == "ascending" else row[::-1], shape)
-        return (
-            found.astype(dtype)
-            if np.dtype(dtype).kind != "u"
-            else (found + (1 << 20)).astype(dtype)
-        )
-    if np.dtype(dtype).kind in "iu":
-        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-        span = {"few": (5, 9), "equal": (7, 8), "adversarial": (high - 4096, high)}
-        return rng.integers(*span.get(kind, (low, high)), shape, dtype=dtype, endpoint=False)
-    found = {
-        "uniform": lambda: rng.random(shape),
-        "normal": lambda: rng.standard_normal(shape),
-        "adversarial": lambda: 1 + rng.integers(0, 4096, shape) * 2.0**-23,
-        "few": lambda: rng.choice([-1.5, 0.0, -0.0, 2.0], shape),
-        "equal": lambda: np.full(shape, -3.25),
-        "special": lambda: rng.choice(
-            [np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 1.0], shape
-        ),
-    }[kind]()
-    return found.astype(np.float32).astype(dtype)
-
-
-def placed(device, keys, shift):
-    """Rows on the device that begin ``shift`` elements past an aligned address."""
-    flat = device.asarray(np.concatenate([np.zeros(shift, keys.dtype), keys.reshape(-1)]))
-    return flat[shift:].reshape(keys.shape)
-
-
-def check(device, keys, k, *, shift=0, lengths=None, **options):
-    """Run it, and compare with the reference."""
-    rows, n = keys.shape
-    x = placed(device, keys, shift)
-    values, indices = device.empty((rows, k), keys.dtype), device.empty((rows, k), np.int32)
-    given = None if lengths is None else device.asarray(np.asarray(lengths, dtype=np.int32))
-    topk_filtered(device, x, values, indices, lengths=given, **options)
-    got, at = device.to_host(values), device.to_host(indices)
-    for row in range(rows):
-        length = n if lengths is None else max(0, min(lengths[row], n))
-        wanted = reference.topk(keys[row, :length], min(k, length),
-                                largest=options.get("largest", True))  # fmt: skip
-        chosen = at[row, : wanted.size]
-        assert np.array_equal(np.sort(chosen), np.sort(wanted))
-        assert got[row, : wanted.size].tobytes() == keys[row][chosen].tobytes()
-        assert (at[row, wanted.size :] == -1).all()
-
 
 # Each is compiled for itself, which takes longer than running it: (dtype, shape, largest).
 VARIANTS = (
@@ -87,7 +35,7 @@ def test_the_best_are_found(device, variant, kind, rows, n, part, shift, seed):
     dtype, shape, largest = variant
     keys = keys_of(kind, dtype, (rows, n), np.random.default_rng(seed))
     k = max(1, round(part * part * n))  # small ones more often
-    check(device, keys, k, shift=shift, largest=largest, shape=shape)
+    check(device, topk_filtered, keys, k, shift=shift, largest=largest, shape=shape)
 
 
 @settings(max_examples=30)
@@ -97,17 +45,17 @@ def test_the_best_are_found(device, variant, kind, rows, n, part, shift, seed):
 )  # fmt: skip
 def test_rows_may_be_shorter_than_the_matrix(device, lengths, k, shape, seed):
     keys = np.random.default_rng(seed).standard_normal((len(lengths), 3000), dtype=np.float32)
-    check(device, keys, k, lengths=lengths, shape=shape)
+    check(device, topk_filtered, keys, k, lengths=lengths, shape=shape)
 
 
 def test_long_rows_take_the_filter(device, rng):
-    check(device, rng.standard_normal((1, 300_001), dtype=np.float32), 77)
-    check(device, keys_of("adversarial", np.float32, (2, 70_000), rng), 2048)
+    check(device, topk_filtered, rng.standard_normal((1, 300_001), dtype=np.float32), 77)
+    check(device, topk_filtered, keys_of("adversarial", np.float32, (2, 70_000), rng), 2048)
 
 
 def test_all_elements_may_be_asked_for(device, rng):
     for n in (1, 2, 1024, 40_000):
-        check(device, rng.standard_normal((1, n), dtype=np.float32), n)
+        check(device, topk_filtered, rng.standard_normal((1, n), dtype=np.float32), n)
 
 
 @pytest.mark.parametrize("kind", ["normal", "equal", "special"])

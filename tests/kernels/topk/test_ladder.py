@@ -1,0 +1,62 @@
+"""Every step of the ladder finds the best of each row, of whatever keys, and no check objects."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from kernels.launches import launches_of
+from kernels.topk import ENTRIES, topk_filtered
+from tests.kernels.topk.rows import KINDS, check, keys_of, placed
+
+LADDER = [one for one in ENTRIES if one.step is not topk_filtered]  # test_results.py has that
+DTYPES = (np.float16, ml_dtypes.bfloat16, np.int32, np.uint32)
+# An instance is compiled for each, which takes longer than running it: each step takes the largest
+# of float32, and the smallest of one of the others.
+VARIANTS = [
+    pytest.param(one, dtype, largest, id=f"{one.name}-{np.dtype(dtype).name}")
+    for i, one in enumerate(LADDER)
+    for dtype, largest in ((np.float32, True), (DTYPES[i % len(DTYPES)], False))
+]
+MOST = 100  # of k, where registers hold as many entries: longer queues take long to compile
+
+
+@pytest.mark.parametrize(("entry", "dtype", "largest"), VARIANTS)
+@settings(max_examples=40)
+@given(
+    kind=st.sampled_from(KINDS), n=st.integers(1, 40) | st.integers(1, 3000),
+    lengths=st.lists(st.floats(-0.1, 1.2) | st.just(1.0), min_size=1, max_size=3),
+    part=st.floats(0, 1), shift=st.integers(0, 8), seed=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+@example(kind="equal", n=1, lengths=[1.0], part=1.0, shift=0, seed=0)
+@example(kind="special", n=3000, lengths=[1.0, 0.01, 0.0], part=1.0, shift=1, seed=0)
+def test_the_best_are_found(device, entry, dtype, largest, kind, n, lengths, part, shift, seed):
+    keys = keys_of(kind, dtype, (len(lengths), n), np.random.default_rng(seed))
+    k = max(1, round(part * part * n))  # small ones more often
+    if entry.most_k:
+        k = min(k, MOST)
+    lengths = [round(one * n) for one in lengths]
+    check(device, entry.step, keys, k, shift=shift, lengths=lengths, largest=largest)
+
+
+@pytest.mark.parametrize("entry", LADDER, ids=lambda one: one.name)
+def test_long_rows_have_many_blocks(device, entry, rng):
+    for kind in ("adversarial", "equal"):
+        keys = keys_of(kind, np.float32, (2, 30_000), rng)
+        check(device, entry.step, keys, 50, lengths=[30_000, 20_000])
+
+
+@pytest.mark.parametrize("entry", LADDER, ids=lambda one: one.name)
+def test_no_check_has_anything_to_say(device, entry, rng):
+    x = placed(device, keys_of("special", np.float32, (2, 10_000), rng), 3)
+    values, indices = device.empty((2, 40), np.float32), device.empty((2, 40), np.int32)
+    lengths = device.asarray(np.array([10_000, 9000], np.int32))
+    for one in launches_of(device, entry.step, x, values, indices, lengths=lengths):
+        report = device.profile(
+            one.kernel, one.grid, one.block, one.args, one.shared_bytes, **one.together,
+            checks=("memcheck", "racecheck", "synccheck", "initcheck"),
+        )  # fmt: skip
+        assert not report.findings
