@@ -248,6 +248,16 @@ def writer_of(lines: int, cells: int, epoch: int, number: int) -> int:
 
 
 @inner
+def first_writer(lines: int, cells: int, epoch: int, first: int, last: int) -> int:
+    """The stamp of the last plain write to the first cell of ``first .. last`` that has one; 0."""
+    for number in range(first, last + 1):
+        stamp = writer_of(lines, cells, epoch, number)
+        if stamp != 0:
+            return stamp
+    return 0
+
+
+@inner
 def copier_of(checker: int, lines: int, cells: int, epoch: int, number: int) -> int:
     """The stamp of a bulk copy that read a cell; 0: there is none."""
     by_number = read_i64(checker + BY_NUMBER_AT)

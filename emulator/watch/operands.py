@@ -38,6 +38,7 @@ from emulator.watch.clocks import (
     happened_before,
 )
 from emulator.watch.complaints import complain
+from emulator.watch.reading import watch_reading
 from emulator.watch.shadow import (
     CLOCK_SHIFT,
     IN_PRODUCT,
@@ -144,7 +145,8 @@ def observe_operand(
         return
     checker = read_i64(context + CHECKER_AT)
     number = instruction_number(context, site)
-    group = int(read_u32(warp + INDEX_AT)) // GROUP_WARPS
+    index, watches = int(read_u32(warp + INDEX_AT)), True
+    group = index // GROUP_WARPS
     entry = (int(read_u32(warp + COMMITTED_AT)) + 1) << GROUP_SHIFT | number
     write_i64(table, read_i64(table) | 1 << group)
     row = table + GRANULES_AT + row_bytes(shadow) * group
@@ -155,6 +157,8 @@ def observe_operand(
             for line in range(LINES):
                 place = line_at(descriptor, along_k, first + outer, inner_, line)
                 write_i64(row + place // LINE_BYTES * 8, entry)
+                if watches and watch_reading(checker, shadow, index, number, place, LINE_BYTES):
+                    watches = False  # said once
                 box = read_i64(boxes + place // BOX_LINE_BYTES * 8) if boxes != 0 else 0
                 if box != 0 and bytes_of_mode((box & 7) - 1) != swizzle:
                     boxes = 0  # said once

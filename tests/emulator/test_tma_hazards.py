@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from kernels.runtime import DeviceFault, cuda_program, open_device
+from tests.emulator.test_wgmma import source
+from tests.emulator.test_wgmma_hazards import CORRECT, HEAD, REGISTERS
+from tests.emulator.test_wgmma_hazards import RING as RING_OF_PRODUCTS
 
 HEADER = r"""
 struct alignas(64) TensorMap { unsigned long long opaque[16]; };
@@ -211,3 +214,25 @@ def test_a_wait_for_a_phase_of_the_wrong_parity(device):
         run_once(device, "wait(at(&bar), 0); wait(at(&bar), 1);")
     assert "parity 1" in str(caught.value)
     assert "nobody has arrived" in str(caught.value)
+
+
+def test_a_product_of_a_tile_in_flight(card):
+    text = RING_OF_PRODUCTS.replace(
+        "RELEASE", "wait<0>(); if (threadIdx.x == 0) arrive(empty + s);"
+    )
+    early = "if (i > 0) wait_at(full + s, phase);"
+    kernel = source(REGISTERS + text.replace("wait_at(full + s, phase);", early))
+    out, given = np.zeros(4096, np.float32), np.zeros(1024, np.uint32)
+    report = card.run(kernel, "k", 1, 160, out, given, np.int32(2), checks="racecheck")
+    found = one_of(report, "read-after-write hazard")
+    assert "in flight" in found.message
+    assert "mma_async" in found.source_text
+
+
+@pytest.mark.parametrize("fence", [True, False])
+def test_a_product_of_what_threads_wrote(card, fence):
+    head = HEAD if fence else HEAD.replace("fence.proxy.async.shared::cta;", "")
+    kernel = source(REGISTERS + head + CORRECT["one product"] + "\n}")
+    out, given = np.zeros(4096, np.float32), np.zeros(64, np.uint32)
+    report = card.run(kernel, "k", 1, 128, out, given, np.int32(4), checks="all")
+    assert {f.kind for f in report.findings} == (set() if fence else {"missing fence.proxy.async"})
