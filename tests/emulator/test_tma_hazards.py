@@ -220,7 +220,7 @@ def test_a_product_of_a_tile_in_flight(card):
     text = RING_OF_PRODUCTS.replace(
         "RELEASE", "wait<0>(); if (threadIdx.x == 0) arrive(empty + s);"
     )
-    early = "if (i > 0) wait_at(full + s, phase);"
+    early = "if (i == 0) wait_at(full + s, phase);"
     kernel = source(REGISTERS + text.replace("wait_at(full + s, phase);", early))
     out, given = np.zeros(4096, np.float32), np.zeros(1024, np.uint32)
     report = card.run(kernel, "k", 1, 160, out, given, np.int32(2), checks="racecheck")
