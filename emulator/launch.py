@@ -137,7 +137,7 @@ def launch(
         memory.unwatched += 1
     complaints = Complaints()
     if counters:
-        jit.require("watch.observe")
+        jit.require("watch.observe", "watch.bulk")
     if run.watch:
         jit.require(
             "watch.checked", "watch.clocks", "watch.clusters", "watch.operands", "watch.proxy"

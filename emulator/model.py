@@ -107,7 +107,10 @@ def l1_clocks(report: Report, bytes_per_clock: int) -> float:
     names = [metrics.sectors(d) for d in ("ld", "st")]
     names += [metrics.sectors(d, "local") for d in metrics.LOCAL_DIRECTIONS]
     moved = SECTOR_BYTES * sum(found.get(name, 0.0) for name in names)
-    return moved / bytes_per_clock + found.get(metrics.SHARED_WAVEFRONTS, 0.0)
+    passes = sum(
+        found.get(name, 0.0) for name in (metrics.SHARED_WAVEFRONTS, metrics.BULK_WAVEFRONTS)
+    )
+    return moved / bytes_per_clock + passes
 
 
 def _operations(report: Report, *kinds: str) -> float:

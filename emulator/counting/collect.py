@@ -7,6 +7,7 @@ counted as instructions are PTX instructions: machine code has other, usually fe
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from emulator.cfg import Block, read_registers
 from emulator.counting import metrics
@@ -42,7 +43,8 @@ APPROXIMATE = frozenset(
      metrics.THREADS_AN_INSTRUCTION, metrics.PREDICATED_ON_RATIO, metrics.BRANCH_INSTRUCTIONS,
      metrics.BRANCH_TARGETS, metrics.UNIFORM_TARGETS, metrics.DIVERGENT_TARGETS,
      metrics.BRANCH_EFFICIENCY, metrics.ACHIEVED}
-    | {metric.name for metric in metrics.METRICS.values() if metric.section == metrics.CACHES}
+    | {metric.name for metric in metrics.METRICS.values()
+       if metric.section in (metrics.CACHES, metrics.BULK)}
     | {metrics.pipe(name) for name in metrics.PIPES}
     | {metrics.thread_operations(name) for name in metrics.CLASSES}
 )  # fmt: skip
@@ -98,6 +100,7 @@ def report(launch: Launch) -> Report:
                 if name in metrics.METRICS:
                     many = machine_accesses(inst)[1] if inst.opcode == "wmma" else 1
                     added[name] = float(warps) * many
+            added |= bulk_counts(inst, site, float(warps))
             expanded |= bool(warps) and work_of(inst).expands
             for name, amount in added.items():
                 lines[key][name] += amount
@@ -161,6 +164,8 @@ def instruction_counts(
 def direction_of(inst: Instruction, unread: set[int]) -> str:
     """What a memory instruction does, as counters name it; "" for any other."""
     direction = DIRECTIONS.get(inst.opcode, "")
+    if inst.has("bulk"):
+        return ""  # bulk_counts
     if direction == "ldgsts" and not any(isinstance(o, Address) for o in inst.operands):
         return ""  # groups, and waiting for them
     if inst.opcode == "wmma":
@@ -207,6 +212,39 @@ def memory_counts(direction: str, site: Site) -> Counts:
         added[metrics.SHARED_IDEAL] = float(site.ideal_wavefronts)
         added[metrics.SHARED_EXCESSIVE] = excessive
     return added
+
+
+def bulk_counts(inst: Instruction, site: Site, warps: float) -> Counts:
+    """What a bulk copy adds, and a wait at an mbarrier."""
+    if inst.opcode == "mbarrier":
+        waits, early = float(site.bulk_requests), float(site.bulk_bytes)
+        return {metrics.MBARRIER_WAITS: waits, metrics.MBARRIER_EARLY: early}
+    if inst.opcode != "cp" or not inst.has("bulk") or not site.bulk_requests:
+        return {}
+    wavefronts = [float(n) for n in site.bulk_wavefronts]
+    added = {
+        metrics.BULK_REQUESTS: float(site.bulk_requests),
+        metrics.BULK_BYTES: float(site.bulk_bytes),
+        metrics.BULK_WAVEFRONTS: sum(wavefronts),
+        **{metrics.bulk_wavefronts(s): n
+           for s, n in zip(metrics.SWIZZLES, wavefronts, strict=True)},
+    }  # fmt: skip
+    if not inst.has("global"):
+        return added
+    reads = inst.modifiers.index("global") > _first(inst.modifiers, "shared")
+    direction = "ld" if reads else "red" if inst.has("reduce") else "st"
+    operation = metrics.L2_OPERATIONS[direction]
+    return added | {
+        metrics.bulk_instructions(direction): warps,
+        metrics.bulk_sectors(direction): float(site.sectors),
+        metrics.L2_SECTORS: float(site.l2_sectors),
+        metrics.l2_sectors(operation): float(site.l2_sectors),
+        metrics.L2_HITS: float(site.l2_hits),
+    }
+
+
+def _first(modifiers: Sequence[str], space: str) -> int:
+    return next(i for i, m in enumerate(modifiers) if m.partition("::")[0] == space)
 
 
 def cache_counts(direction: str, site: Site) -> Counts:

@@ -21,8 +21,9 @@ class Metric:
 MEMORY, SHARED, LOCAL = "Global memory", "Shared memory", "Local memory"
 EXECUTED, BRANCHES, WORK = "Instructions", "Branches", "Arithmetic"
 CACHES = "Caches and DRAM (modelled)"
+BULK = "Tensor memory accelerator and mbarriers"
 OCCUPANCY = "Occupancy"
-SECTIONS = (OCCUPANCY, MEMORY, CACHES, SHARED, LOCAL, EXECUTED, BRANCHES, WORK)
+SECTIONS = (OCCUPANCY, MEMORY, CACHES, SHARED, BULK, LOCAL, EXECUTED, BRANCHES, WORK)
 
 INSTRUCTIONS = "smsp__inst_executed.sum"
 THREAD_INSTRUCTIONS = "smsp__thread_inst_executed.sum"
@@ -61,6 +62,15 @@ SHARED_EXCESSIVE = "derived__memory_l1_wavefronts_shared_excessive"
 # Of a cluster's blocks to one another; ncu has no counters of these.
 REMOTE_REQUESTS, REMOTE_BYTES = "memory_remote_shared_requests", "memory_remote_shared_bytes"
 
+# Boxes, or runs of plain bytes, that threads asked for; their bytes in shared memory, what a box
+# reaches out of its array included; passes over the banks; ncu has no counters of these, nor of
+# waits at mbarriers: those that ended, and tests of phases that were not complete.
+BULK_REQUESTS, BULK_BYTES = "memory_tma_requests", "memory_tma_shared_bytes"
+BULK_WAVEFRONTS = "memory_tma_wavefronts_shared"
+SWIZZLES = ("none", "32B", "64B", "128B")
+BULK_DIRECTIONS = {"ld": "loads", "st": "stores", "red": "reductions"}
+MBARRIER_WAITS, MBARRIER_EARLY = "memory_mbarrier_waits", "memory_mbarrier_early_tests"
+
 CACHED_COPY = "ldgsts_cache_access"
 DIRECTIONS = {"ld": "load", "st": "store", "atom": "atomic", "red": "reduction",
               CACHED_COPY: "asynchronous copy", "ldgsts": "asynchronous copy",
@@ -73,7 +83,8 @@ LOCAL_DIRECTIONS = ("ld", "st")
 PIPES = {
     "alu": "integer and logic", "fma": "FP32 multiply and add, integer multiply",
     "fp64": "FP64", "lsu": "load/store", "xu": "transcendental and conversion",
-    "tensor": "tensor", "cbu": "branches", "adu": "barriers", "uniform": "uniform",
+    "tensor": "tensor", "tma": "tensor memory accelerator", "cbu": "branches",
+    "adu": "barriers", "uniform": "uniform",
 }  # fmt: skip
 FLOATING = {
     "fadd": "FP32 additions", "fmul": "FP32 multiplications", "ffma": "FP32 fused multiply-adds",
@@ -136,6 +147,23 @@ def bank_conflicts(direction: str) -> str:
     return f"l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_{direction}.sum"
 
 
+def bulk_instructions(direction: str) -> str:
+    """Warp instructions of bulk copies; ``direction`` is one of :data:`BULK_DIRECTIONS`."""
+    prefix = "smsp__sass_inst" if direction == "red" else "smsp__inst"
+    return f"{prefix}_executed_op_tma_{direction}.sum"
+
+
+def bulk_sectors(direction: str) -> str:
+    """32-byte sectors of global memory that bulk copies read or wrote."""
+    way = "xbar2l1tex_read" if direction == "ld" else "l1tex2xbar_write"
+    return f"l1tex__m_{way}_sectors_mem_global_op_tma_{direction}.sum"
+
+
+def bulk_wavefronts(swizzle: str) -> str:
+    """Passes over the banks of copies by one swizzle, of :data:`SWIZZLES`."""
+    return f"{BULK_WAVEFRONTS}_swizzle_{swizzle}"
+
+
 def pipe(name: str) -> str:
     """Warp instructions that a pipe executed; ``name`` is one of :data:`PIPES`."""
     return f"smsp__inst_executed_pipe_{name}.sum"
@@ -163,6 +191,7 @@ def _all() -> Iterator[Metric]:
     yield from _global_memory()
     yield from _caches()
     yield from _shared_memory()
+    yield from _bulk()
     for direction in LOCAL_DIRECTIONS:
         one = DIRECTIONS[direction]
         yield Metric(instructions(direction, "local"), f"local {one} instructions", LOCAL)
@@ -202,6 +231,19 @@ def _global_memory() -> Iterator[Metric]:
     for direction in ("ld", "st", "atom"):
         one = DIRECTIONS[direction]
         yield Metric(instructions(direction, "generic"), f"generic {one} instructions", MEMORY)
+
+
+def _bulk() -> Iterator[Metric]:
+    for direction, plain in BULK_DIRECTIONS.items():
+        yield Metric(bulk_instructions(direction), f"instructions of bulk {plain}", BULK)
+        yield Metric(bulk_sectors(direction), f"global sectors of bulk {plain}", BULK)
+    yield Metric(BULK_REQUESTS, "boxes and runs of bytes copied", BULK)
+    yield Metric(BULK_BYTES, "bytes of them in shared memory", BULK)
+    yield Metric(BULK_WAVEFRONTS, "wavefronts of bulk copies", BULK)
+    for swizzle in SWIZZLES:
+        yield Metric(bulk_wavefronts(swizzle), f"wavefronts with swizzle {swizzle}", BULK)
+    yield Metric(MBARRIER_WAITS, "waits at mbarriers", BULK)
+    yield Metric(MBARRIER_EARLY, "tests of mbarriers that were not complete", BULK)
 
 
 def _caches() -> Iterator[Metric]:

@@ -48,6 +48,8 @@ def work_of(inst: Instruction) -> Work:
     if opcode in TENSOR or (opcode == "wmma" and inst.has("mma")):
         path, operations = tensor_work(inst)
         return Work("tensor", "misc", tensor_path=path, tensor_operations=operations)
+    if opcode == "cp" and inst.has("bulk"):
+        return Work("tma", "memory")
     if opcode in MEMORY or opcode == "wmma":
         return Work("lsu", "memory")
     if opcode in CONTROL:

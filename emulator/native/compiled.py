@@ -60,6 +60,7 @@ FILES: tuple[str, ...] = (
     "watch.races",
     "watch.uninitialised",
     "watch.proxy",
+    "watch.bulk",
     "watch.reading",
     "watch.checked",
     "units.turns",

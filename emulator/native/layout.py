@@ -164,10 +164,9 @@ class Site(ctypes.Structure):
         ("remote_requests", u64),  # to other blocks' shared memory
         ("remote_bytes", u64),
         # the tensor memory accelerator
-        ("bulk_requests", u64),
-        ("bulk_bytes", u64),
-        ("bulk_wavefronts", u64),  # of shared memory
-        ("spare", u64 * 3),
+        ("bulk_requests", u64),  # of an mbarrier's site: waits that ended
+        ("bulk_bytes", u64),  # in shared memory; of an mbarrier's site: tests too early
+        ("bulk_wavefronts", u64 * 4),  # of shared memory, by swizzle mode
     ]
 
 

@@ -7,7 +7,17 @@ count of bytes (32 bits), and a state (64 bits), given or returned.
 from __future__ import annotations
 
 from emulator.native.compiled import accessors, external, inner, routine
-from emulator.native.layout import BAD_STATE, LANES, NOT_OURS, Warp, offset
+from emulator.native.layout import (
+    BAD_STATE,
+    COUNTERS,
+    LANES,
+    NOT_OURS,
+    Context,
+    Site,
+    Warp,
+    offset,
+)
+from emulator.units.numbers import word_at
 from emulator.units.window import owner_of
 from emulator.units.word import (
     add_bytes,
@@ -29,6 +39,8 @@ carry_in = external("carry_in", "int64", "int64", "int64", "int64")
 
 ADDRESSES_AT, BLOCK_AT = offset(Warp, "addresses"), offset(Warp, "block")
 COUNTS_AT = offset(Warp, "data")
+OBSERVE_AT = offset(Context, "observe")
+WAITS_AT, EARLY_AT = offset(Site, "bulk_requests"), offset(Site, "bulk_bytes")
 BYTES_AT = COUNTS_AT + 4 * LANES
 STATES_AT = BYTES_AT + 4 * LANES
 
@@ -125,6 +137,9 @@ def mbarrier_test(context: int, warp: int, site: int, mask: int, parity: int) ->
                 ready |= 1 << lane
             else:
                 note_test(own, address, site, lane, phase)
+    if word_at(context + OBSERVE_AT) & COUNTERS and mask != 0:
+        count = site + (WAITS_AT if ready == mask else EARLY_AT)
+        write_i64(count, read_i64(count) + 1)
     phases_seen(context, warp, ready)
     write_u32(warp + COUNTS_AT, ready)
     return 0

@@ -11,7 +11,7 @@ from emulator.native.compiled import accessors, inner, stack
 from emulator.tensor_map import FIRST_FLOAT, MAGIC
 from emulator.units.numbers import byte_at, half_at, word_at
 from emulator.units.reduction import combine
-from emulator.watch.proxy import READ, REDUCE, WRITE, watch_global
+from emulator.watch.proxy import READ, REDUCE, WRITE, watch_row
 
 _, write_u8 = accessors("uint8")
 read_i16, _ = accessors("int16")
@@ -227,7 +227,7 @@ def watch_box(
     context: int, warp: int, site: int, lane: int, map_: int, coordinates: int, offsets: int,
     what: int,
 ) -> None:  # fmt: skip
-    """Show the checkers what of an array a copy of a box reads or writes."""
+    """Show counters and checkers what of an array a copy of a box reads or writes."""
     cursor = cursor_here()
     start_rows(cursor, map_, coordinates, offsets)
     size, total = byte_at(map_ + ITEMSIZE), row_bytes(map_)
@@ -241,10 +241,10 @@ def watch_box(
         if step == 1:
             low, high = max(first, 0), min(first + total // size, size_of(map_, 0))
             at, nbytes = row + low * size, (high - low) * size
-            watch_global(context, warp, site, lane, at, nbytes, does)
+            watch_row(context, warp, site, lane, at, nbytes, does)
             continue
         for item in range(total // size):
             element = first + item * step
             if element >= 0 and element < size_of(map_, 0):
                 at = row + element * size
-                watch_global(context, warp, site, lane, at, size, does)
+                watch_row(context, warp, site, lane, at, size, does)

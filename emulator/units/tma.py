@@ -58,8 +58,7 @@ from emulator.watch.proxy import (
     copy_has_read,
     copy_lands,
     copy_reads,
-    is_watched,
-    watch_global,
+    watch_row,
 )
 
 _, write_u32 = accessors("uint32")
@@ -78,6 +77,8 @@ OBSERVE_AT = offset(Context, "observe")
 REGIONS_AT, REGION_COUNT_AT = offset(Context, "regions"), offset(Context, "region_count")
 HIGH_AT, WRITABLE_AT, REGION_BYTES = offset(Region, "high"), offset(Region, "writable"), 32
 REQUESTS_AT, BYTES_AT = offset(Site, "bulk_requests"), offset(Site, "bulk_bytes")
+WAVEFRONTS_AT = offset(Site, "bulk_wavefronts")
+WAVEFRONT_BYTES = 128  # of all banks; boxes lie densely, whatever the swizzle
 
 # How an instruction copies, as lowered code says it, beside a reduction and an array's axes.
 TO_SHARED, TO_GLOBAL, TO_PEER = range(3)
@@ -175,7 +176,7 @@ def refuse_other(
 
 @inner
 def watch_other(context: int, warp: int, site: int, lane: int, how: int, size: int) -> None:
-    """Show the checkers that side."""
+    """Show counters and checkers that side."""
     other = read_i64(warp + OTHER_AT + 8 * lane)
     direction, reduces = how & 3, how >> OP_SHIFT & 0xFF != 0
     if direction == TO_PEER:
@@ -186,7 +187,7 @@ def watch_other(context: int, warp: int, site: int, lane: int, how: int, size: i
         watch_box(context, warp, site, lane, other, box, box + 4 * FIRST_OFFSET, what)
     else:
         does = READ if direction == TO_SHARED else REDUCE if reduces else WRITE
-        watch_global(context, warp, site, lane, other, size, does)
+        watch_row(context, warp, site, lane, other, size, does)
 
 
 @inner
@@ -393,7 +394,12 @@ def issue_bulk(context: int, warp: int, site: int, mask: int, how: int) -> int:
             if word_at(context + OBSERVE_AT) & COUNTERS:
                 write_i64(site + REQUESTS_AT, read_i64(site + REQUESTS_AT) + 1)
                 write_i64(site + BYTES_AT, read_i64(site + BYTES_AT) + size)
-            if is_watched(context, warp, RACES | UNINITIALISED):
+                mode = WAVEFRONTS_AT
+                if how & TENSOR:
+                    mode += 8 * byte_at(read_i64(warp + OTHER_AT + 8 * lane) + SWIZZLE)
+                passes = (size + WAVEFRONT_BYTES - 1) // WAVEFRONT_BYTES
+                write_i64(site + mode, read_i64(site + mode) + passes)
+            if word_at(context + OBSERVE_AT) & (COUNTERS | RACES | UNINITIALISED):
                 watch_other(context, warp, site, lane, how, size)
             target = read_i64(warp + ADDRESSES_AT + 8 * lane)
             barrier = read_i64(warp + BARRIERS_AT + 8 * lane)

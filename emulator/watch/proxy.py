@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from emulator.native.compiled import accessors, external, inner, routine, stack
 from emulator.native.layout import (
+    COUNTERS,
     GLOBAL,
     RACES,
     SHARED,
@@ -69,6 +70,7 @@ facts_here = stack(FACTS_BYTES)
 # Compiled once, and not in every routine that copies.
 watch_shared = external("watch_shared_proxy", "void", *["int64"] * 8)
 watch_global = external("watch_global_proxy", "void", *["int64"] * 7)
+count_row = external("count_bulk_row", "void", *["int64"] * 6)
 publish = external("publish_landing", "void", *["int64"] * 3)
 hear = external("hear_of_landing", "void", *["int64"] * 3)
 
@@ -199,6 +201,17 @@ def watch_global_proxy(
             read_i64(checker + GLOBAL_SHIFT_AT), 0, writes, IRREGULAR,
         )  # fmt: skip
     write_i64(at, kept)
+
+
+@inner
+def watch_row(
+    context: int, warp: int, site: int, lane: int, address: int, nbytes: int, what: int
+) -> None:
+    """Bytes side by side in global memory: counted, and shown to the checkers, as they are on."""
+    if int(read_u32(context + OBSERVE_AT)) & COUNTERS:
+        count_row(context, warp, site, address, nbytes, int(what != READ))
+    if is_watched(context, warp, RACES | UNINITIALISED):
+        watch_global(context, warp, site, lane, address, nbytes, what)
 
 
 @inner

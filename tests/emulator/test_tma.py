@@ -245,3 +245,25 @@ def test_places_that_hardware_refuses_are_refused(device, program, kernel, corne
     }[kernel]
     with pytest.raises(DeviceFault, match=said):
         device.launch(program[kernel], 1, 32, arguments, ROOM)
+
+
+def test_counters_of_boxes(device, program):
+    x = device.asarray(np.ones((100, 200), np.float16))
+    told = device.tensor_map(x, (64, 64), swizzle="128B")
+    out = device.empty(ROOM, np.uint8)
+    # 36 rows of 64 columns are inside; each is 4 sectors, or 5 where it begins within one
+    report = device.profile(
+        program["load_2"], 2, 64, (told, place((64, 72)), 8192, out, ROOM), ROOM
+    )  # fmt: skip
+    counters = report.counters
+    assert counters["smsp__inst_executed_op_tma_ld.sum"] == 2
+    assert counters["memory_tma_requests"] == 2
+    assert counters["memory_tma_shared_bytes"] == 2 * 8192
+    assert counters["memory_tma_wavefronts_shared_swizzle_128B"] == 2 * 64
+    assert counters["memory_tma_wavefronts_shared"] == 2 * 64
+    assert counters["memory_mbarrier_waits"] == 2 * 2
+    first = [(200 * row + 72) * 2 // 32 for row in range(64, 100)]
+    last = [((200 * row + 136) * 2 - 1) // 32 for row in range(64, 100)]
+    sectors = sum(b - a + 1 for a, b in zip(first, last, strict=True))
+    assert counters["l1tex__m_xbar2l1tex_read_sectors_mem_global_op_tma_ld.sum"] == 2 * sectors
+    assert counters["lts__t_sectors_srcunit_tex_op_read.sum"] >= 2 * sectors
