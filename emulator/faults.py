@@ -30,6 +30,7 @@ from emulator.running import Launch, Slot
 from emulator.warpgroupfaults import describe_product
 
 NULL_PAGE = 1 << 16
+NOT_SHARED = 1 << 24  # offsets into shared memory are below
 NEAR = 1 << 20
 LOCAL_NAME = "local memory"
 
@@ -137,7 +138,14 @@ def _describe(launch: Launch, inst: Instruction) -> tuple[str, str]:
             return in_cluster
     space = _window(inst)
     if inst.opcode == "cp":  # which names both spaces
-        space = "shared" if context.fault_store else ""
+        in_shared = address < NOT_SHARED if inst.has("bulk") else context.fault_store
+        space = "shared" if in_shared else ""
+    if context.fault_kind == MISALIGNED and inst.has("tensor") and (size, space) != (16, ""):
+        what = "a box in shared memory" if space else "a tensor map"
+        where = f"shared offset {address}" if space else f"address {address:#x}"
+        return f"misaligned {'box' if space else 'tensor map'}", (
+            f"{where} is not a multiple of {size}, where {what} must begin"
+        )
     if context.fault_kind == MISALIGNED:
         where = f"{space} offset {address}" if space else f"address {address:#x}"
         return f"misaligned {access}", (

@@ -16,6 +16,7 @@ from emulator.running import Launch
 from emulator.watch.shadow import (
     BEING_READ,
     IN_PRODUCT,
+    LEFT_IN_FLIGHT,
     NO_PROXY_FENCE,
     NOT_STARTED,
     NOT_STAYED,
@@ -52,6 +53,7 @@ def findings(
             NOT_STAYED: words.visit,
             SWIZZLE_DIFFERS: words.swizzle,
             NO_PROXY_FENCE: words.unfenced,
+            LEFT_IN_FLIGHT: words.left_in_flight,
         }.get(entry.kind, words.race)
         finding = say(entry)
         key = (finding.check, finding.kind, finding.severity, finding.file, finding.line,
@@ -160,6 +162,19 @@ class _Words:
             "async proxy, which may see what was there before. After its writes, and before the "
             "barrier, each thread that wrote needs a fence.proxy.async"
             f"{_line(first)}{_line(second) if second.line != first.line else ''}",
+        )  # fmt: skip
+
+    def left_in_flight(self, entry: Found) -> Finding:
+        """A copy to a block that exits before it is there."""
+        copy = self._side(entry.later, entry.later_block, entry.later_thread, "write")
+        owner = _unravel(entry.earlier_block, self.launch.grid)
+        kind = "block exits with a copy in flight"
+        return self._finding(
+            "racecheck", kind, entry, copy, (copy,),
+            f"{kind} in kernel {self.launch.kernel.name!r}: thread {copy.thread} of block "
+            f"{copy.block} copies {entry.nbytes:,} bytes to {self._name(entry, None)} of block "
+            f"{owner}, all of whose threads exit before the mbarrier that counts them was found "
+            f"complete; the next block may have that memory by then. Wait for it{_line(copy)}",
         )  # fmt: skip
 
     def visit(self, entry: Found) -> Finding:

@@ -17,6 +17,7 @@ from emulator.native.layout import (
     COPY_MISUSE,
     COUNTERS,
     EAGER,
+    EXITED,
     LANES,
     LATE,
     MISALIGNED,
@@ -58,6 +59,8 @@ from emulator.watch.proxy import (
     copy_has_read,
     copy_lands,
     copy_reads,
+    is_watched,
+    left_behind,
     watch_row,
 )
 
@@ -70,6 +73,8 @@ store_all = external("carry_out", "int64", *["int64"] * 4)
 
 ADDRESSES_AT, DATA_AT = offset(Warp, "addresses"), offset(Warp, "data")
 BOX_AT, STORES_AT = offset(Warp, "box"), offset(Warp, "stores")
+PCS_AT, WARPS_AT = offset(Warp, "pcs"), offset(BlockState, "warps")
+COUNT_AT, STRIDE_AT = offset(Context, "warps"), offset(Context, "warp_bytes")
 BLOCK_AT, LOADS_AT = offset(Warp, "block"), offset(BlockState, "loads")
 SHARED_AT, SHARED_BYTES_AT = offset(BlockState, "shared"), offset(Context, "shared_bytes")
 MODE_AT, SEED_AT = offset(Context, "copies"), offset(Context, "copy_seed")
@@ -455,9 +460,30 @@ def commit_bulk(context: int, warp: int, mask: int) -> int:
     return 0
 
 
+@inner
+def are_last(context: int, warp: int, mask: int) -> bool:
+    """Whether all threads of the block but the lanes of ``mask`` have exited."""
+    warps = read_i64(read_i64(warp + BLOCK_AT) + WARPS_AT)
+    for index in range(word_at(context + COUNT_AT)):
+        other = warps + index * read_i64(context + STRIDE_AT)
+        for lane in range(LANES):
+            goes = other == warp and mask >> lane & 1
+            if not goes and word_at(other + PCS_AT + 4 * lane) != EXITED:
+                return False
+    return True
+
+
 @routine("int64", *["int64"] * 3)
 def leave_bulk(context: int, warp: int, mask: int) -> int:
     """Lanes exit: what they store is stored."""
+    if is_watched(context, warp, RACES) and are_last(context, warp, mask):
+        known = read_i64(read_i64(warp + BLOCK_AT) + LOADS_AT)
+        for index in range(read_i64(known) if known != 0 else 0):
+            entry = known + FIRST + index * ENTRY
+            left_behind(
+                context, read_i64(entry + SENDER), read_i64(entry + SITE), read_i64(entry + LANE),
+                warp, read_i64(entry + SHARED), read_i64(entry + NBYTES),
+            )  # fmt: skip
     known = read_i64(warp + STORES_AT)
     if known == 0:
         return 0

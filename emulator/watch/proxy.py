@@ -50,6 +50,7 @@ from emulator.watch.shadow import (
     IS_COPY,
     IS_STRONG,
     LEAVING,
+    LEFT_IN_FLIGHT,
     NO_PROXY_FENCE,
     READS,
     THREAD_SHIFT,
@@ -71,6 +72,7 @@ facts_here = stack(FACTS_BYTES)
 watch_shared = external("watch_shared_proxy", "void", *["int64"] * 8)
 watch_global = external("watch_global_proxy", "void", *["int64"] * 7)
 count_row = external("count_bulk_row", "void", *["int64"] * 6)
+left_behind = external("watch_left_behind", "void", *["int64"] * 7)
 publish = external("publish_landing", "void", *["int64"] * 3)
 hear = external("hear_of_landing", "void", *["int64"] * 3)
 
@@ -275,6 +277,25 @@ def phases_seen(context: int, warp: int, lanes: int) -> None:
     """As :func:`hear_of_landing`, where races are looked for."""
     if lanes != 0 and is_watched(context, warp, RACES):
         hear(context, warp, lanes)
+
+
+@routine("void", *["int64"] * 7)
+def watch_left_behind(
+    context: int, warp: int, site: int, lane: int, exiting: int, target: int, nbytes: int
+) -> None:
+    """The last threads of a block, some in warp ``exiting``, go while a copy is on its way there.
+
+    ``warp``, ``site`` and ``lane`` say who had issued it.
+    """
+    checker, block = read_i64(context + CHECKER_AT), read_i64(exiting + STATE_AT)
+    shadow = read_i64(read_i64(warp + STATE_AT) + SHADOW_AT)
+    number = read_i64(facts_of(context, site) + NUMBER_AT)
+    thread = int(read_u32(warp + INDEX_AT)) * LANES + lane
+    copy = read_i64(shadow + TAG_AT) | thread << THREAD_SHIFT | number
+    thread = int(read_u32(exiting + INDEX_AT)) * LANES
+    last = read_i64(read_i64(block + SHADOW_AT) + TAG_AT) | thread << THREAD_SHIFT | number
+    place = target - read_i64(block + SHARED_AT)
+    complain(checker, LEFT_IN_FLIGHT, SHARED, last, copy, place, nbytes, 0, 0, 0, 0, 0)
 
 
 @inner

@@ -64,6 +64,7 @@ COMING, LEAVING = 1, 2
 WRITE_WRITE, READ_WRITE, WRITE_READ, UNINITIALISED_READ = range(1, 5)
 NOT_STARTED, NOT_STAYED = 5, 6  # a block whose shared memory another one touches
 NO_PROXY_FENCE = 7
+LEFT_IN_FLIGHT = 9
 SWIZZLE_DIFFERS = 8
 
 # Bytes of memory that have a value, in maps of what was never written.

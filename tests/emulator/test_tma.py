@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import tma_cases
 from benchmarks.boxes import box_of, laid_out, pixels_of
 from emulator import DeviceFault
 from emulator.tensor_map import Im2col
@@ -267,3 +270,19 @@ def test_counters_of_boxes(device, program):
     sectors = sum(b - a + 1 for a, b in zip(first, last, strict=True))
     assert counters["l1tex__m_xbar2l1tex_read_sectors_mem_global_op_tma_ld.sum"] == 2 * sectors
     assert counters["lts__t_sectors_srcunit_tex_op_read.sum"] >= 2 * sectors
+
+
+@pytest.mark.parametrize(("mode", "seed"), [("late", 3), ("eager", None), ("shuffled", 5)])
+def test_when_copies_move_changes_nothing(card, mode, seed):
+    source = (Path(tma_cases.__file__).parent / tma_cases.SOURCE).read_text()
+    rng = np.random.default_rng(7)
+    x, y = rng.integers(0, 1000, 4 * 512).astype(np.uint32), np.zeros(4 * 512, np.uint32)
+    options = {"async_copies": mode, "seed": seed}
+    card.run(source, "plain", 4, 128, x, y, **options)
+    assert np.array_equal(y, x + 1)
+    x, y = rng.integers(0, 1000, (2, 4, 256)).astype(np.int32), np.zeros((2, 4, 256), np.int32)
+    card.run(source, "to_peer", 8, 64, x, y, cluster=(4, 1, 1), **options)
+    assert np.array_equal(y, np.roll(3 * x, 1, axis=1))
+    x, y = rng.integers(0, 255, (4, 512)).astype(np.uint8), np.zeros((8, 512), np.uint8)
+    card.run(source, "multicast_bytes", 8, 64, x, y, cluster=(4, 1, 1), **options)
+    assert np.array_equal(y, np.repeat(x, 2, axis=0))

@@ -236,3 +236,43 @@ def test_a_product_of_what_threads_wrote(card, fence):
     out, given = np.zeros(4096, np.float32), np.zeros(64, np.uint32)
     report = card.run(kernel, "k", 1, 128, out, given, np.int32(4), checks="all")
     assert {f.kind for f in report.findings} == (set() if fence else {"missing fence.proxy.async"})
+
+
+def test_a_block_that_does_not_wait_for_its_last_copy(device):
+    found = one_of(run_once(device, "return;"), "block exits with a copy in flight")
+    assert "512 bytes" in found.message
+    assert "load(" in found.source_text or "cp.async.bulk" in found.source_text
+
+
+MISPLACED = r"""
+extern "C" __global__ void k(const __grid_constant__ TensorMap map, int* out, int box, int bytes) {
+  __shared__ __align__(1024) int tile[1024];
+  __shared__ unsigned long long bar;
+  init(at(&bar), 1);
+  expect(at(&bar), 1024);
+  if (box >= 0) load_box(at(tile) + box, map, 0, 0, at(&bar));
+  if (bytes > 0) load(at(tile), out, bytes, at(&bar));
+  if (bytes < 0) store(out, at(tile) - bytes, 64);
+  if (bytes == 0 && box < 0) store((char*)out + 4, at(tile), 64);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("box", "nbytes", "kind", "words"),
+    [
+        (64, 0, "misaligned box", "multiple of 128"),
+        (3968, 0, "out-of-bounds write of shared memory", "1024 bytes"),
+        (-1, 24, "invalid copy", "multiple of 16"),
+        (-1, -4, "misaligned read", "shared offset"),
+        (-1, 0, "misaligned write", "address 0x"),
+    ],
+)  # fmt: skip
+def test_a_copy_to_the_wrong_place(device, box, nbytes, kind, words):
+    program = cuda_program(HEADER + MISPLACED, name="places.cu", arch="sm_90a")
+    x, out = device.asarray(np.ones((8, 64), np.int32)), device.empty(64, np.int32)
+    told = device.tensor_map(x, (4, 64))
+    with pytest.raises(DeviceFault, match=words) as caught:
+        device.launch(program["k"], 1, 1, (told, out, np.int32(box), np.int32(nbytes)))
+    assert caught.value.finding.kind == kind
+    assert caught.value.finding.line
