@@ -80,8 +80,8 @@ def _describe_bulk(context: Context) -> str:
         )
     if context.fault_store == NEGATIVE:
         return (
-            f"a box to be stored begins at {signed} of axis {about - 1}, counted from the innermost; "
-            "boxes that are loaded may begin before the array, those that are stored may only end "
-            "past it"
+            f"a box to be stored begins at {signed} of axis {about - 1}, counted from the "
+            "innermost; boxes that are loaded may begin before the array, those that are stored "
+            "may only end past it"
         )
     return "the mbarrier is in another block than the bytes that it is to count"
