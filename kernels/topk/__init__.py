@@ -2,16 +2,19 @@
 
 Each step has a function of its name, ``topk_air(device, x, values, indices)``, which makes its
 launches on either device. ``largest=False`` asks for the smallest, ``lengths`` says how much of
-each row counts.
+each row counts. Queues hold k up to 1024; the others take any.
 
-============== ==================== ===========================================================
-file           step                 what changes
-============== ==================== ===========================================================
-``radix.cu``   topk_radix8          nothing is sorted: the k-th is found digit by digit
-``radix.cu``   topk_radix11         three digits in place of four
-``radix.cu``   topk_air             one launch; few candidates are written down; stops early
-``filter.cu``  topk_filtered        one pass over the data, by a pivot from a sample
-============== ==================== ===========================================================
+================= ================= ===========================================================
+file              step              what changes
+================= ================= ===========================================================
+``warpselect.cu`` topk_warp_select  a warp a row: queues in registers, bitonic networks
+``warpselect.cu`` topk_block_select eight warps a row, whose queues are merged
+``warpselect.cu`` topk_grid_select  many blocks a row; a queue that the lanes of a warp share
+``radix.cu``      topk_radix8       nothing is sorted: the k-th is found digit by digit
+``radix.cu``      topk_radix11      three digits in place of four
+``radix.cu``      topk_air          one launch; few candidates are written down; stops early
+``filter.cu``     topk_filtered     one pass over the data, by a pivot from a sample
+================= ================= ===========================================================
 
 NaN is larger than all numbers, -0 equals 0, and of equal keys those with the lowest indices are
 taken: ``keys.cuh`` makes of a key and its index one number that compares so.
@@ -22,6 +25,7 @@ Source: the talk's chapter "Parallel top-k".
 from kernels.topk.catalogue import BY_NAME, ENTRIES, Entry
 from kernels.topk.filtered import FilterShape, topk_filtered
 from kernels.topk.radix import topk_air, topk_radix8, topk_radix11
+from kernels.topk.warpselect import topk_block_select, topk_grid_select, topk_warp_select
 
 __all__ = [
     "BY_NAME",
@@ -29,7 +33,10 @@ __all__ = [
     "Entry",
     "FilterShape",
     "topk_air",
+    "topk_block_select",
     "topk_filtered",
+    "topk_grid_select",
     "topk_radix8",
     "topk_radix11",
+    "topk_warp_select",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from kernels.launches import Step
 from kernels.topk.filtered import topk_filtered
 from kernels.topk.radix import topk_air, topk_radix8, topk_radix11
+from kernels.topk.warpselect import MOST_K, topk_block_select, topk_grid_select, topk_warp_select
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,9 @@ class Entry:
 
 
 ENTRIES: tuple[Entry, ...] = (
+    Entry(topk_warp_select, "warpselect.cu", "a warp a row, with queues in registers", MOST_K),
+    Entry(topk_block_select, "warpselect.cu", "eight warps a row", MOST_K),
+    Entry(topk_grid_select, "warpselect.cu", "many blocks a row; a queue that lanes share", MOST_K),
     Entry(topk_radix8, "radix.cu", "nothing is sorted: the k-th is found digit by digit"),
     Entry(topk_radix11, "radix.cu", "three digits in place of four"),
     Entry(topk_air, "radix.cu", "one launch; few candidates are written down; stops early"),

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kernels.launches import launches_of
-from kernels.topk import ENTRIES, topk_filtered
+from kernels.topk import ENTRIES, topk_block_select, topk_filtered
 from tests.kernels.topk.rows import KINDS, check, keys_of, placed
 
 LADDER = [one for one in ENTRIES if one.step is not topk_filtered]  # test_results.py has that
@@ -21,7 +21,7 @@ VARIANTS = [
     for i, one in enumerate(LADDER)
     for dtype, largest in ((np.float32, True), (DTYPES[i % len(DTYPES)], False))
 ]
-MOST = 100  # of k, where registers hold as many entries: longer queues take long to compile
+MOST = 40  # of k, where registers hold as many entries: longer queues take long to compile
 
 
 @pytest.mark.parametrize(("entry", "dtype", "largest"), VARIANTS)
@@ -46,7 +46,11 @@ def test_the_best_are_found(device, entry, dtype, largest, kind, n, lengths, par
 def test_long_rows_have_many_blocks(device, entry, rng):
     for kind in ("adversarial", "equal"):
         keys = keys_of(kind, np.float32, (2, 30_000), rng)
-        check(device, entry.step, keys, 50, lengths=[30_000, 20_000])
+        check(device, entry.step, keys, MOST, lengths=[30_000, 20_000])
+
+
+def test_lanes_may_have_longer_queues(device, rng):
+    check(device, topk_block_select, keys_of("few", np.float32, (1, 9000), rng), 128, largest=False)
 
 
 @pytest.mark.parametrize("entry", LADDER, ids=lambda one: one.name)
@@ -60,3 +64,11 @@ def test_no_check_has_anything_to_say(device, entry, rng):
             checks=("memcheck", "racecheck", "synccheck", "initcheck"),
         )  # fmt: skip
         assert not report.findings
+
+
+@pytest.mark.parametrize("entry", [one for one in LADDER if one.most_k], ids=lambda one: one.name)
+def test_more_than_registers_hold_is_refused(device, entry):
+    x, most = device.empty((1, 5000), np.float32), entry.most_k
+    values, indices = device.empty((1, most + 1), np.float32), device.empty((1, most + 1), np.int32)
+    with pytest.raises(ValueError, match=rf"k is {most + 1}, but .* at most {most} places"):
+        entry.step(device, x, values, indices)
