@@ -41,6 +41,8 @@ from emulator.runner import Runner
 from emulator.running import Launch
 from emulator.sass import MachineCode
 from emulator.synccheck import sync_findings
+from emulator.timeline.lanes import timeline_of
+from emulator.timeline.recording import Recording
 from emulator.watch.sync import Complaints
 
 STACK_BYTES = 64 << 10  # a thread; hardware's default is 1 KiB
@@ -74,6 +76,7 @@ def launch(
     cores: int | None = None,
     cooperative: bool = False,
     cluster: Dim3 | None = None,
+    timeline: int | None = None,
 ) -> Report:
     """Run ``kernel`` over ``grid`` x ``block`` threads and return what it cost.
 
@@ -100,6 +103,8 @@ def launch(
     another's shared memory; None is what the kernel was compiled for (``__cluster_dims__``).
     ``stack_bytes`` is what a thread's calls may take where functions call themselves or are called
     through pointers (cudaLimitStackSize).
+    ``timeline`` is the linear index of a block of which the report's ``timeline`` tells what it did
+    when (:mod:`emulator.timeline`).
     ``machine_code`` (see :mod:`emulator.sass`) has accesses counted as ptxas joined them; without
     it the report says that they are counted as PTX has them.
 
@@ -146,8 +151,10 @@ def launch(
         jit.require("watch.sync", "watch.products")
         run.context.complaints = ctypes.addressof(complaints)
     temporary: list[Allocation] = []
+    recording = Recording(run, timeline) if timeline is not None else None
     try:
         plain = not counters and not cooperative and seed is None and named == {"memcheck"}
+        plain = plain and recording is None
         run_ = Runner(
             run, params, counters, temporary, seed,
             cores=(cores or len(os.sched_getaffinity(0))) if plain else 1, cooperative=cooperative,
@@ -161,12 +168,16 @@ def launch(
             raise
         found = run.watch.finish() if run.watch else ()
         found += sync_findings(run, complaints)
+        seen_block = timeline_of(recording) if recording is not None else None
         if not counters:
             device = f"emulated {arch.name}"
             return Report(
-                kernel.name, grid, block, shared_bytes, device, findings=found, cluster=shape
-            )
-        report = replace(collect.report(run), findings=found, cluster=shape)
+                kernel.name, grid, block, shared_bytes, device, findings=found, cluster=shape,
+                timeline=seen_block,
+            )  # fmt: skip
+        report = replace(
+            collect.report(run), findings=found, cluster=shape, timeline=seen_block
+        )
         if note is not None:
             report = replace(report, notes=(*report.notes, note))
         return modelled_time(report, run)
@@ -174,6 +185,8 @@ def launch(
         raise LaunchError(f"{kernel.name}: {error or 'no memory left'}") from None
     finally:
         end_copies(run)
+        if recording is not None:
+            recording.end()
         if run.caches is not None:
             run.caches.give_back()
         for allocation in temporary:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emulator.occupancy import Occupancy
+
+if TYPE_CHECKING:
+    from emulator.timeline import Timeline
 
 Dim3 = tuple[int, int, int]
 
@@ -75,6 +78,7 @@ class Report:
     approximate: frozenset[str] = frozenset()  # counters that an H100's may differ from
     occupancy: Occupancy | None = None
     cluster: Dim3 = (1, 1, 1)  # blocks
+    timeline: Timeline | None = None  # of the block that was asked for
 
     def __str__(self) -> str:
         """The report for a terminal: time, occupancy, counters by section, and lines."""

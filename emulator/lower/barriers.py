@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from llvmlite import ir
 
 from emulator.cfg import Block
-from emulator.lower import clusters
+from emulator.lower import clusters, events
 from emulator.lower.memory import declare
 from emulator.lower.registry import NotLowered, instruction, one_of
 from emulator.lower.warp import WarpLowering
@@ -128,6 +128,7 @@ def _note(
     if threads is not None:
         _keep(lower, "members", threads, active)
     _check(lower, inst, active, given, threads)
+    events.comes(lower, numbers, active, waits=waits)
     state = lower.block_state
     reduces = operands.predicate is not None
     if isinstance(operands.number, Immediate) and threads is None and waits and not reduces:

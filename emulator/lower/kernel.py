@@ -6,7 +6,7 @@ from llvmlite import ir
 
 from emulator.cfg import Block, Graph, comes_again
 from emulator.errors import PtxError
-from emulator.lower import copies
+from emulator.lower import copies, events
 from emulator.lower.calls import return_stacked
 from emulator.lower.frame import Frame
 from emulator.lower.hazards import watch_products
@@ -96,6 +96,7 @@ class _KernelLowering:
         watched = load(builder, field(builder, self.lower.context, Context, "observe"), i32)
         counted = builder.and_(watched, ir.Constant(i32, COUNTERS))
         self.counting = builder.icmp_unsigned("!=", counted, ir.Constant(i32, 0))
+        events.turn(self.lower)
         copies.resume(self.lower)
         builder.branch(self.dispatch)
         self.lower_dispatch()
@@ -344,6 +345,7 @@ class _KernelLowering:
         function = block.function
         if function.is_entry or exit_:
             copies.leave(lower, lanes)
+            events.exits(lower, lanes)
             self.store_pcs(lanes, EXITED)
             release_meetings(self)
         elif function.name in lower.plan.functions:

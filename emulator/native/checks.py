@@ -40,6 +40,7 @@ from emulator.native.layout import (
     READ_ONLY,
     SHARED,
     SITE_BYTES,
+    TIMELINE,
     UNINITIALISED,
     BlockState,
     Context,
@@ -64,6 +65,7 @@ check_window_type = ir.FunctionType(i32, [pointer, pointer, i32, pointer, i64, i
 WATCHERS = {
     "coalesce_count_access": COUNTERS | CACHES,
     "coalesce_check_access": RACES | UNINITIALISED,
+    "coalesce_note_access": TIMELINE,
 }
 CLUSTER_SHARED = "coalesce_is_cluster_shared"
 cluster_shared_type = routine_type("int64", "int64", "int64", "int64")

@@ -31,6 +31,7 @@ from emulator.native.target import target_machine
 
 # Modules of routines, below ``emulator``.
 FILES: tuple[str, ...] = (
+    "watch.events",
     "watch.observe",
     "watch.wavefronts",
     "watch.local",

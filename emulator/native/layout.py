@@ -48,7 +48,7 @@ ARRIVED_TWICE, NOT_ARRIVED, OTHER_BLOCKS_MBARRIER, STILL_COMING = range(1, 5)
 NO_WARPGROUP, UNEVEN_DESCRIPTOR, BEYOND_SHARED = range(1, 4)
 
 # What watches a launch, as bits of ``Context.observe``.
-COUNTERS, CACHES, RACES, UNINITIALISED = (1 << bit for bit in range(4))
+COUNTERS, CACHES, RACES, UNINITIALISED, TIMELINE = (1 << bit for bit in range(5))
 
 # What a memory instruction does, as ``Site.operation``.
 LOAD, STORE, ATOMIC, REDUCTION = range(4)
@@ -127,6 +127,8 @@ class Context(ctypes.Structure):
         ("cluster_size", u32),
         ("explicit_cluster", u32),  # 1: the launch has clusters
         ("registers", u32),  # of a thread, where warps give them to one another; 0: not known
+        # the timeline of a block
+        ("timeline", u64),  # emulator.watch.events.Recording; 0: nobody looks
     ]
 
 

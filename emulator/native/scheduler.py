@@ -45,6 +45,8 @@ REDUCE = "coalesce_reduce_at_barrier"
 reduce_type = routine_type("void", "int64", "int64", "int64")
 CHECK = "coalesce_check_release"
 check_type = routine_type("void", *["int64"] * 4)
+RELEASE = "coalesce_note_release"
+release_type = routine_type("void", *["int64"] * 3)
 SHUFFLE = "coalesce_shuffle_turns"
 shuffle_type = routine_type("void", "int64", "int64")
 
@@ -171,6 +173,18 @@ def _tell_checkers(
         builder.call(known or ir.Function(builder.module, kind, name), [*where, *wide])
 
 
+def _tell_timeline(
+    builder: ir.IRBuilder, context: ir.Value, block: ir.Value, number: ir.Value
+) -> None:
+    """A barrier lets its threads go."""
+    watching = load(builder, field(builder, context, Context, "timeline"), i64)
+    on = builder.icmp_unsigned("!=", watching, ir.Constant(i64, 0))
+    with builder.if_then(on, likely=False):
+        routine = ir.Function(builder.module, release_type, name=RELEASE)
+        where = [builder.ptrtoint(p, i64) for p in (context, block)]
+        builder.call(routine, [*where, builder.zext(number, i64)])
+
+
 def _waiting_at(
     builder: ir.IRBuilder, warp: ir.Value, number: ir.Value
 ) -> tuple[ir.Value, ir.Value]:
@@ -235,6 +249,7 @@ def _define_release_barriers(module: ir.Module) -> ir.Function:
     bit = builder.shl(one, number)
     with builder.if_then(builder.icmp_unsigned(">=", load(builder, arrived, i32), goal)):
         _tell_checkers(builder, context, block, "observe_release_barrier", number)
+        _tell_timeline(builder, context, block, number)
         complaints = load(builder, field(builder, context, Context, "complaints"), i64)
         watched = builder.icmp_unsigned("!=", complaints, ir.Constant(i64, 0))
         with builder.if_then(watched, likely=False):

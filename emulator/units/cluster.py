@@ -26,6 +26,7 @@ from emulator.native.layout import (
 )
 from emulator.units.fault import report
 from emulator.watch.clusters import observe_cluster_complete, observe_cluster_wait
+from emulator.watch.events import CLUSTER_ARRIVE, CLUSTER_WAIT, note
 from emulator.watch.sync import check_cluster_barrier
 
 read_u32, write_u32 = accessors("uint32")
@@ -78,6 +79,7 @@ def arrive_at_cluster(context: int, warp: int, site: int, mask: int, aligned: in
     write_u32(warp + OWING_AT, int(read_u32(warp + OWING_AT)) | mask)
     cluster = read_i64(read_i64(warp + BLOCK_AT) + CLUSTER_AT)
     write_u32(cluster + ARRIVALS_AT, 1)
+    note(context, warp, 0, site, CLUSTER_ARRIVE, 0, mask, 0)
     return 0
 
 
@@ -91,6 +93,7 @@ def wait_at_cluster(context: int, warp: int, site: int, mask: int, aligned: int)
         lane = first_of(mask & ~owing)
         return report(context, warp, site, CLUSTER_MISUSE, lane, 0, NOT_ARRIVED, 0)
     write_u32(warp + OWING_AT, owing & ~mask)
+    note(context, warp, 0, site, CLUSTER_WAIT, 0, mask, 0)
     waiting = mask & int(read_u32(warp + ARRIVED_AT))
     if waiting != mask:
         observe_cluster_wait(context, warp)

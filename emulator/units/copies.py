@@ -37,6 +37,7 @@ from emulator.units.queue import (
     queue_of,
 )
 from emulator.units.word import expect_one_more
+from emulator.watch.events import COPIES_AWAITED, COPIES_COMMITTED, note, note_copies, note_tracked
 
 read_u8, write_u8 = accessors("uint8")
 read_u32, write_u32 = accessors("uint32")
@@ -114,6 +115,7 @@ def issue_copies(context: int, warp: int, site: int, mask: int, nbytes: int) -> 
     """Start copies that have been checked: sources in ``Warp.data``, targets in ``addresses``."""
     if fill(context, warp, site, mask, nbytes) < 0:
         return -1
+    note_copies(context, warp, site, mask, nbytes)
     if read_u32(context + MODE_AT) == EAGER:
         return int(settle(context, warp))
     return int(advance(context, warp))
@@ -123,6 +125,7 @@ def issue_copies(context: int, warp: int, site: int, mask: int, nbytes: int) -> 
 def commit_copies(context: int, warp: int, mask: int) -> int:
     """``cp.async.commit_group``: what each lane has started since its last one is a group."""
     queue = queue_of(warp)
+    note(context, warp, 0, 0, COPIES_COMMITTED, 0, mask, 0)
     for lane in range(LANES):
         if mask >> lane & 1 and queue != 0:
             place = queue + COMMITTED + 8 * lane
@@ -136,6 +139,7 @@ def wait_for_copies(context: int, warp: int, mask: int, groups: int) -> int:
     queue = read_i64(warp + QUEUE_AT)
     if queue == 0:
         return 0
+    note(context, warp, 0, 0, COPIES_AWAITED, 0, groups, 0)
     drift(context, warp)
     for index in range(read_i64(queue)):
         entry = queue + FIRST + index * ENTRY
@@ -175,6 +179,7 @@ def track_copies(context: int, warp: int, site: int, mask: int, no_increment: in
             barrier = read_i64(warp + ADDRESSES_AT + 8 * lane)
             if not no_increment and expect_one_more(context, warp, site, lane, barrier) < 0:
                 return -1
+    note_tracked(context, warp, site, mask)
     drift(context, warp)
     if fill(context, warp, site, mask, 0) < 0:
         return -1

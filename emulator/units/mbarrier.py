@@ -30,6 +30,7 @@ from emulator.units.word import (
     phase_of,
 )
 from emulator.watch.proxy import phases_seen
+from emulator.watch.events import PASSES, WAITS, note
 
 read_u32, write_u32 = accessors("uint32")
 read_i64, write_i64 = accessors("int64")
@@ -133,10 +134,11 @@ def mbarrier_test(context: int, warp: int, site: int, mask: int, parity: int) ->
                 if carry_in(context, own, address) < 0:
                     return -1
                 word = live_word(context, warp, site, lane, address)
-            if phase_of(word) != phase:
-                ready |= 1 << lane
-            else:
+            passes = phase_of(word) != phase
+            ready |= int(passes) << lane
+            if not passes:
                 note_test(own, address, site, lane, phase)
+            note(context, warp, lane, site, PASSES if passes else WAITS, address, phase, 0)
     if word_at(context + OBSERVE_AT) & COUNTERS and mask != 0:
         count = site + (WAITS_AT if ready == mask else EARLY_AT)
         write_i64(count, read_i64(count) + 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from emulator.native.compiled import accessors, routine
 from emulator.native.layout import BlockState, Warp, offset
+from emulator.watch.events import REGISTERS, note
 
 read_u32, write_u32 = accessors("uint32")
 read_i64, _ = accessors("int64")
@@ -31,4 +32,5 @@ def adjust_registers(context: int, warp: int, active: int, count: int, grows: in
         return 0
     write_u32(pool, free - more)
     write_u32(warp + HAS_AT, count)
+    note(context, warp, 0, 0, REGISTERS, 0, count, has)
     return 1

@@ -50,6 +50,14 @@ from emulator.units.tile import (
 from emulator.units.tile import rank_of_map as rank_of
 from emulator.units.window import owner_of, peer_of
 from emulator.units.word import ARRIVED_BYTES, add_bytes, misuse, phase_of, place_of
+from emulator.watch.events import (
+    LOAD_ISSUED,
+    LOAD_LANDED,
+    STORE_ISSUED,
+    STORES_AWAITED,
+    STORES_COMMITTED,
+    note,
+)
 from emulator.watch.operands import box_lands
 from emulator.watch.proxy import (
     READ,
@@ -290,6 +298,7 @@ def carry_one(context: int, entry: int) -> int:
         copy_has_read(context, warp, site, lane, read_i64(warp + BLOCK_AT), other, size)
     barrier = read_i64(entry + BARRIER)
     copy_lands(context, warp, site, lane, block, shared, size, barrier)
+    note(context, warp, lane, site, LOAD_LANDED, shared, size, barrier)
     if how & TENSOR:
         box_lands(context, site, block, shared, size, byte_at(entry + MAP + SWIZZLE))
     return -1 if add_bytes(context, warp, site, lane, barrier, -size) < 0 else 0
@@ -340,6 +349,7 @@ def carry_out(context: int, warp: int, lanes: int, groups: int) -> int:
     known = read_i64(warp + STORES_AT)
     if known == 0:
         return 0
+    note(context, warp, 0, 0, STORES_AWAITED, 0, groups, lanes)
     kept = 0
     for index in range(read_i64(known)):
         entry = known + FIRST + index * ENTRY
@@ -377,6 +387,7 @@ def start_load(
     number = add(context, warp, site, lane, how, size, block + LOADS_AT, target, barrier)
     if number < 0:
         return -1
+    note(context, warp, lane, site, LOAD_ISSUED, target, size, barrier)
     if is_now(context, target, number):
         known = read_i64(block + LOADS_AT)
         if carry(context, known + FIRST + number * ENTRY) < 0:
@@ -415,6 +426,7 @@ def issue_bulk(context: int, warp: int, site: int, mask: int, how: int) -> int:
                 number = add(context, warp, site, lane, how, size, warp + STORES_AT, target, 0)
                 if number < 0:
                     return -1
+                note(context, warp, lane, site, STORE_ISSUED, target, size, 0)
                 if is_now(context, target, number):
                     known = read_i64(warp + STORES_AT)
                     write_i64(known, number)
@@ -453,6 +465,7 @@ def issue_bulk(context: int, warp: int, site: int, mask: int, how: int) -> int:
 def commit_bulk(context: int, warp: int, mask: int) -> int:
     """``cp.async.bulk.commit_group``: what each lane stores since its last one is a group."""
     known = list_of(warp + STORES_AT)
+    note(context, warp, 0, 0, STORES_COMMITTED, 0, mask, 0)
     for lane in range(LANES):
         if mask >> lane & 1 and known != 0:
             place = known + COMMITTED + 8 * lane

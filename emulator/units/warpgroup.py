@@ -20,6 +20,7 @@ from emulator.native.layout import (
     offset,
 )
 from emulator.units.fault import report
+from emulator.watch.events import PRODUCTS_AWAITED, PRODUCTS_COMMITTED, note, note_product
 
 read_u32, write_u32 = accessors("uint32")
 read_i64, _ = accessors("int64")
@@ -60,6 +61,7 @@ def begin_product(context: int, warp: int, site: int, active: int, descriptors: 
                 return report(
                     context, warp, site, WARPGROUP_MISUSE, lane, number, UNEVEN_DESCRIPTOR, other
                 )
+    note_product(context, warp, site, descriptors)
     return 0
 
 
@@ -69,6 +71,7 @@ def commit_products(context: int, warp: int, active: int) -> int:
     if active == 0:
         return 0
     write_u32(warp + COMMITTED_AT, read_u32(warp + COMMITTED_AT) + 1)
+    note(context, warp, 0, 0, PRODUCTS_COMMITTED, 0, 0, 0)
     return 0
 
 
@@ -77,6 +80,7 @@ def wait_for_products(context: int, warp: int, active: int, pending: int) -> int
     """Whether all of a warp's groups but the last ``pending`` are complete; 0: come again."""
     goal = int(read_u32(warp + COMMITTED_AT)) - pending
     if active == 0 or goal <= int(read_u32(warp + DONE_AT)):
+        note(context, warp, 0, 0, PRODUCTS_AWAITED, 0, pending, 0)
         return 1
     first = int(read_u32(warp + INDEX_AT)) & ~(WARPS - 1)
     block = read_i64(warp + BLOCK_AT)
@@ -84,4 +88,5 @@ def wait_for_products(context: int, warp: int, active: int, pending: int) -> int
         if int(read_u32(warp_at(context, block, index) + COMMITTED_AT)) < goal:
             return 0
     write_u32(warp + DONE_AT, goal)
+    note(context, warp, 0, 0, PRODUCTS_AWAITED, 0, pending, 0)
     return 1

@@ -38,6 +38,7 @@ from emulator.native.layout import (
 )
 from emulator.units.fault import report
 from emulator.units.window import owner_of
+from emulator.watch.events import ARRIVES, BARRIER_MADE, EXPECTS, note, note_phase
 
 read_i64, write_i64 = accessors("int64")
 resize = heap()
@@ -140,6 +141,7 @@ def initialise(context: int, warp: int, site: int, lane: int, address: int, coun
     for word_at in range(EXPECTED_BYTES, RECORD, 8):
         write_i64(place + word_at, 0)
     write_i64(address, LIVE | count << EXPECTED_AT | count)
+    note(context, warp, lane, site, BARRIER_MADE, address, count, 0)
     return 0
 
 
@@ -198,6 +200,8 @@ def arrive(
         word,
         word_of(phase_of(word), tx_of(word), expected, pending - count),
     )
+    note(context, warp, lane, site, ARRIVES, address, count, 0)
+    note_phase(context, warp, lane, site, address, word)
     return word
 
 
@@ -226,4 +230,6 @@ def add_bytes(context: int, warp: int, site: int, lane: int, address: int, nbyte
     at = record + (EXPECTED_BYTES if nbytes > 0 else ARRIVED_BYTES)
     write_i64(at, read_i64(at) + abs(nbytes))
     turn(context, warp, address, word, word_of(phase_of(word), tx, expected, pending))
+    note(context, warp, lane, site, EXPECTS, address, nbytes, 0)
+    note_phase(context, warp, lane, site, address, word)
     return word

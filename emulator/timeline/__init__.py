@@ -1,0 +1,1 @@
+"""The timeline of one thread block: what happened when, in modelled cycles."""
