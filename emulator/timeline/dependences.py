@@ -81,7 +81,7 @@ class Run:
     warps: dict[int, list[Action]]
     needs: Counter[Condition]  # contributions
     bases: dict[int, int]  # address of shared memory, by rank
-    made: dict[int, int]  # arrivals that each mbarrier expected at first
+    complete: set[Phase]  # that ended
 
 
 def dependences(
@@ -98,7 +98,7 @@ class _Reader:
         self, events: npt.NDArray[np.int64], costs: Costs, opcodes: Sequence[str]
     ) -> None:
         self.events, self.costs, self.opcodes = events, costs, opcodes
-        self.run = Run(defaultdict(list), Counter(), {}, {})
+        self.run = Run(defaultdict(list), Counter(), {}, set())
         self.phases: dict[int, Phase] = {}  # under way, by mbarrier
         self.on_their_way: dict[Hashable, deque[Action]] = defaultdict(deque)
         self.counted: dict[int, int] = defaultdict(int)  # cycles at a warp's last action
@@ -140,9 +140,9 @@ class _Reader:
         elif kind == BARRIER_MADE:
             before = self.phases.get(address)
             self.phases[address] = Phase(address, before.made + 1 if before else 0, 0)
-            self.run.made[address] = number
         elif kind == COMPLETES:
             phase = self.phase(address)
+            self.run.complete.add(phase)
             self.phases[address] = Phase(address, phase.made, phase.number + 1)
         elif kind == LOAD_LANDED:
             self.came(("load", address, extra), extra)
