@@ -175,9 +175,7 @@ def launch(
                 kernel.name, grid, block, shared_bytes, device, findings=found, cluster=shape,
                 timeline=seen_block,
             )  # fmt: skip
-        report = replace(
-            collect.report(run), findings=found, cluster=shape, timeline=seen_block
-        )
+        report = replace(collect.report(run), findings=found, cluster=shape, timeline=seen_block)
         if note is not None:
             report = replace(report, notes=(*report.notes, note))
         return modelled_time(report, run)

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from kernels.runtime import Device, Report, Timing
+from emulator.timeline import Timeline
+from kernels.runtime import Device, DeviceError, Report, Timing
+from kernels.runtime.emulated import EmulatedDevice
 
 Step = Callable[..., None]
 
@@ -86,6 +88,24 @@ def profile(device: Device, step: Step, *arguments: Any, **options: Any) -> Repo
     one = launch_of(device, step, *arguments, **options)
     return device.profile(
         one.kernel, one.grid, one.block, one.args, one.shared_bytes, **one.together
+    )
+
+
+def timeline(
+    device: Device, step: Step, *arguments: Any, block: int = 0, **options: Any
+) -> Timeline:
+    """Run ``step(device, *arguments)`` once; what one of its blocks did when, in modelled cycles.
+
+    ``block`` is a linear index, x fastest. Only the software GPU can tell: raises
+    :class:`DeviceError` on another device.
+    """
+    if not isinstance(device, EmulatedDevice):
+        raise DeviceError(
+            f"{device.name} does not say what a block does when; open_device('emulated') does"
+        )
+    one = launch_of(device, step, *arguments, **options)
+    return device.timeline(
+        one.kernel, one.grid, one.block, one.args, one.shared_bytes, of=block, **one.together
     )
 
 

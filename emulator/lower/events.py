@@ -7,8 +7,9 @@ from llvmlite import ir
 from emulator.lower.memory import declare
 from emulator.lower.warp import WarpLowering
 from emulator.native.compiled import routine_type
-from emulator.native.layout import Context, field, i32, i64, load
-from emulator.watch.events import EXITS, NAMED_ARRIVE, NAMED_SYNC
+from emulator.native.layout import Context, field, i32, i64, load, pointer
+from emulator.ptx import Instruction
+from emulator.watch.events import EXITS, NAMED_ARRIVE, NAMED_SYNC, Recording
 
 TURN, turn_type = "coalesce_note_turn", routine_type("void", "int64", "int64")
 RECORD, record_type = "coalesce_record_event", routine_type("void", *["int64"] * 8)
@@ -19,6 +20,17 @@ def turn(lower: WarpLowering) -> None:
     builder = lower.builder
     with builder.if_then(_is_watched(lower), likely=False):
         builder.call(declare(lower.module, turn_type, TURN), _who(lower))
+
+
+def under_way(lower: WarpLowering, inst: Instruction) -> None:
+    """Say where units are not told which instruction they act for."""
+    if inst.opcode not in ("cp", "wgmma", "setmaxnreg"):
+        return
+    builder = lower.builder
+    with builder.if_then(_is_watched(lower), likely=False):
+        recording = load(builder, field(builder, lower.context, Context, "timeline"), i64)
+        where = field(builder, builder.inttoptr(recording, pointer), Recording, "site")
+        builder.store(builder.ptrtoint(lower.site(), i64), where)
 
 
 def exits(lower: WarpLowering, lanes: ir.Value) -> None:

@@ -214,6 +214,7 @@ class _KernelLowering:
                 if handler is None:
                     raise NotLowered(inst.opcode)
                 watch_order(lower, inst)
+                events.under_way(lower, inst)
                 watch_products(lower, inst, (block.function.name, block.first + offset), self.sites)
                 handler(lower, inst)
             except NotLowered:
@@ -282,6 +283,7 @@ class _KernelLowering:
 
             try:
                 watch_order(lower, inst)
+                events.under_way(lower, inst)
                 key = block.function.name, block.first + len(block.body) - 1
                 watch_products(lower, inst, key, self.sites)
                 TERMINATORS[inst.opcode](self, block, inst)

@@ -1,11 +1,10 @@
 """What a warp's instructions cost it, in modelled cycles, when nothing but itself is in its way.
 
-A scheduler issues a warp's instruction of one basic block after the other, one a cycle at most, when
-the registers that it reads are there: arithmetic takes four cycles, shared memory and L2 as long as
-:data:`LATENCY` says, global memory the chip's latency. A product of tensor cores also takes its time
-there, which the warps of one scheduler share. What a block leaves in flight when it ends is not
-waited for. The costs of waiting for other threads and for hardware beside the threads are not in
-here; :mod:`emulator.timeline.replay` has those.
+A scheduler issues the instructions of a basic block one after the other, one a cycle at most, when
+the registers that each reads are there: arithmetic takes four cycles, shared memory thirty, global
+memory the chip's latency. ``mma`` also takes its time on the tensor cores, which the warps of one
+scheduler share. What a block leaves in flight when it ends is not waited for. What waiting for
+other threads and for hardware beside the threads costs is in :mod:`emulator.timeline.replay`.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from emulator.ptx import Instruction
 
 ARITHMETIC_CYCLES = 4
 SHARED_CYCLES = 30  # of a load
+MMA_CYCLES = 32  # until its sums can be read, as microbenchmarks of Hopper find
 SPECIAL_CYCLES = 20  # of functions like ex2
 NEAR = {"param", "const", "local"}
 SPECIAL = {"ex2", "lg2", "sin", "cos", "rcp", "rsqrt", "sqrt", "tanh", "div"}
@@ -79,7 +79,7 @@ def latency(inst: Instruction, arch: Arch) -> int:
     if inst.opcode in ("ldmatrix",) or (inst.opcode == "ld" and inst.has("shared")):
         return SHARED_CYCLES
     if inst.opcode == "mma":
-        return 2 * tensor_cycles(inst, arch)
+        return MMA_CYCLES
     if inst.opcode in ("ld", "ldu", "atom") and not NEAR & set(inst.modifiers):
         return SHARED_CYCLES if "shared" in inst.text.split()[0] else arch.dram_latency_cycles
     if inst.opcode in ("wgmma", "mbarrier"):

@@ -47,10 +47,10 @@ Condition = Hashable
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase of an mbarrier: the ``number``-th since it was initialised for the ``made``-th time."""
+    """A phase of an mbarrier, by its number since the mbarrier was last initialised."""
 
     barrier: int  # its address
-    made: int
+    made: int  # how often it had been initialised before
     number: int
 
     @property
@@ -84,9 +84,7 @@ class Run:
     complete: set[Phase]  # that ended
 
 
-def dependences(
-    events: npt.NDArray[np.int64], costs: Costs, opcodes: Sequence[str]
-) -> Run:
+def dependences(events: npt.NDArray[np.int64], costs: Costs, opcodes: Sequence[str]) -> Run:
     """The actions of a recording. ``opcodes`` has each site's."""
     return _Reader(events, costs, opcodes).read()
 
@@ -94,15 +92,13 @@ def dependences(
 class _Reader:
     """Goes through a recording once, in its order."""
 
-    def __init__(
-        self, events: npt.NDArray[np.int64], costs: Costs, opcodes: Sequence[str]
-    ) -> None:
+    def __init__(self, events: npt.NDArray[np.int64], costs: Costs, opcodes: Sequence[str]) -> None:
         self.events, self.costs, self.opcodes = events, costs, opcodes
         self.run = Run(defaultdict(list), Counter(), {}, set())
         self.phases: dict[int, Phase] = {}  # under way, by mbarrier
         self.on_their_way: dict[Hashable, deque[Action]] = defaultdict(deque)
         self.counted: dict[int, int] = defaultdict(int)  # cycles at a warp's last action
-        self.in_vain: dict[int, int] = {}  # by warp: cycles at its first test of a phase that failed
+        self.in_vain: dict[int, int] = {}  # by warp: cycles at its first test in vain
         self.named: Counter[tuple[int, int]] = Counter()  # releases of each block's barriers
         self.met: Counter[int] = Counter()  # arrivals of each warp at the cluster's barrier
         self.groups: Counter[int] = Counter()  # of products, that a warp has committed

@@ -1,8 +1,8 @@
 """Lanes of a block's timeline: roles of warps, stages, and what the hardware beside them does.
 
 A warp whose copies land at mbarriers and that multiplies nothing is a *producer*, a warpgroup that
-issues ``wgmma`` is a *consumer*. What lands at one mbarrier is a *stage*; of ``cp.async`` it is what
-one group's copies write. A lane of a consumer warpgroup shows its first warp.
+issues ``wgmma`` is a *consumer*. What lands at one mbarrier is a *stage*; of ``cp.async`` it is
+what one group's copies write. A lane of a consumer warpgroup shows its first warp.
 """
 
 from __future__ import annotations
@@ -83,15 +83,15 @@ class _Drawing:
         self.by_warp: dict[int, list[Timed]] = defaultdict(list)
         for one in self.mine:
             self.by_warp[one.warp % MAX_WARPS].append(one)
-        self.stages: Stages = stages_of(timed, run, self.rank, self.shared_bytes, products,
-                                        [inst.opcode for inst in self.kernel.instructions])  # fmt: skip
+        opcodes = [inst.opcode for inst in self.kernel.instructions]
+        self.stages: Stages = stages_of(timed, run, self.rank, self.shared_bytes, products, opcodes)
         self.end = max((one.went_on for one in self.mine), default=0)
 
     def timeline(self) -> Timeline:
         lanes = [*self.warp_lanes(), *self.stages.lanes(self.line)]
         notes = [
             "Times are a model's: waits come true in the order that the run had, copies share the "
-            "SM's part of L2's bandwidth, tensor cores take each product its time."
+            "SM's port to L2, and tensor cores take each product its time."
         ]
         missed = self.recording.state.missed
         if missed:
@@ -112,9 +112,7 @@ class _Drawing:
 
     def warp_lanes(self) -> Iterable[Lane]:
         """Producers, then each consumer with its tensor cores, then others, then stores."""
-        kinds = {
-            warp: {one.action.kind for one in mine} for warp, mine in self.by_warp.items()
-        }
+        kinds = {warp: {one.action.kind for one in mine} for warp, mine in self.by_warp.items()}
         consumers = {warp // WARPGROUP for warp, has in kinds.items() if PRODUCT in has}
         members = {w for w in kinds if w // WARPGROUP in consumers}
         loads = [w for w in sorted(kinds) if LOAD_ISSUED in kinds[w] and w not in members]
@@ -203,7 +201,9 @@ class _Drawing:
         for one in sorted(self.mine, key=lambda one: one.over):
             if one.action.kind == STORE_ISSUED:
                 begin = max(one.came, found[-1].end if found else 0)
-                what = f"{one.action.number:,} bytes of warp {one.warp % MAX_WARPS} to global memory"
+                what = (
+                    f"{one.action.number:,} bytes of warp {one.warp % MAX_WARPS} to global memory"
+                )
                 if one.over > begin:
                     found.append(self.interval(begin, one.over, STORES, what, one.action.site,
                                                one.action.number))  # fmt: skip

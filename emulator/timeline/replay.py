@@ -3,9 +3,9 @@
 Each warp goes from action to action at the pace of :mod:`emulator.timeline.cost`. Beside the warps
 work:
 
-- *copies*: bytes come through the SM's share of L2's bandwidth one copy after another, as if all
-  SMs asked at once, and each copy lands memory's latency after its last byte was asked for. What is
-  multicast comes once. Stores take their share of the same bandwidth;
+- *copies*: bytes come through the SM's port to L2, :data:`PORT_BYTES` a cycle, one copy after
+  another, and each copy lands memory's latency after its last byte was asked for. What is multicast
+  comes once. Stores go the same way. Other SMs' traffic is not there;
 - *tensor cores*: those of one scheduler take the products of its warps one after another.
 
 A wait ends when what it waits for has happened, in the model's time: who waits for whom is as the
@@ -35,6 +35,8 @@ from emulator.watch.events import (
     STORES_AWAITED,
     STORES_COMMITTED,
 )
+
+PORT_BYTES = 64  # a cycle, between an SM and L2
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,8 @@ class _Replay:
         self.memory_free: dict[int, float] = defaultdict(float)  # by rank
         self.tensor_free: dict[tuple[int, int], int] = defaultdict(int)  # by rank and scheduler
         self.last_load: tuple[int, int, int, int, int, int] | None = None
-        self.bytes_per_cycle = arch.l2_bytes_per_clock / arch.sm_count
         self.done: list[Timed] = []
-        self.helped: set[tuple[int, int]] = set()  # who has come to a barrier and waits
+        self.helped: set[int] = set()  # events of coming to a barrier
 
     def play(self) -> list[Timed]:
         heapq.heapify(self.queue)
@@ -130,10 +131,9 @@ class _Replay:
             if action.delta:  # others that come here earlier go first
                 heapq.heappush(self.queue, (warp.now, number))
                 return
-        if action.helps is not None and action.waits:  # a barrier: to come is part of waiting
-            if (number, action.event) not in self.helped:
-                self.helped.add((number, action.event))
-                self.contribute(action.helps, warp.now)
+        if action.helps is not None and action.waits and action.event not in self.helped:
+            self.helped.add(action.event)  # a barrier: to come is part of waiting
+            self.contribute(action.helps, warp.now)
         for condition in action.waits:
             if self.needs.get(condition, 0) > 0:
                 self.asleep[condition].append(number)
@@ -154,9 +154,7 @@ class _Replay:
             for number in self.asleep.pop(condition, ()):
                 heapq.heappush(self.queue, (max(self.times[condition], time), number))
 
-    def perform(
-        self, number: int, warp: _Warp, action: Action, now: int
-    ) -> tuple[int, int, int]:
+    def perform(self, number: int, warp: _Warp, action: Action, now: int) -> tuple[int, int, int]:
         """When what the action starts is over, its group, and when the warp goes on."""
         rank, kind = number // MAX_WARPS, action.kind
         if kind == LOAD_ISSUED:
@@ -192,7 +190,7 @@ class _Replay:
     def transfer(self, rank: int, nbytes: int, now: int) -> int:
         """When the last of some bytes has passed."""
         start = max(self.memory_free[rank], float(now))
-        self.memory_free[rank] = start + nbytes / self.bytes_per_cycle
+        self.memory_free[rank] = start + nbytes / PORT_BYTES
         return round(self.memory_free[rank])
 
     def land(self, rank: int, number: int, action: Action, now: int) -> int:

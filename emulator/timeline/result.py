@@ -95,9 +95,7 @@ class Timeline:
     @property
     def copies_in_flight(self) -> int:
         """Most fillings of stages that were under way at once."""
-        edges = sorted(
-            edge for one in self.copies for edge in ((one.begin, 1), (one.end, -1))
-        )
+        edges = sorted(edge for one in self.copies for edge in ((one.begin, 1), (one.end, -1)))
         most = now = 0
         for _, step in edges:
             now += step

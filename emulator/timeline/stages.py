@@ -24,6 +24,7 @@ from emulator.watch.events import (
     PASSES,
     PRODUCT,
     READS_SHARED,
+    WRITES_SHARED,
 )
 
 Line = Callable[[int], tuple[str, int, str]]
@@ -40,6 +41,7 @@ class Filling:
     site: int
     turn: int  # of the stage, from 0
     copies: int = 1
+    ours: bool = True  # False once the threads have written something else there
     reads: list[tuple[int, int, int]] = field(default_factory=list)  # begin, end, site
 
 
@@ -113,11 +115,13 @@ def stages_of(
     mine = [t for t in timed if t.warp // MAX_WARPS == rank]
     made = _by_barrier(loads) if loads else _by_group(mine)
     reads = _reads(mine, base, products, opcodes)
-    for begin, end, site, address in reads:
+    for begin, end, site, address in sorted(reads):
         for number, spans in enumerate(made.spans):
             if any(low <= address < high for low, high in spans):
                 last = [one for one in made.turns[number] if one.end <= begin]
-                if last:
+                if last and site < 0:
+                    last[-1].ours = False
+                elif last and last[-1].ours:
                     last[-1].reads.append((begin, end, site))
                 break
     others = _gives_back(mine, made.barriers, made.turns)
@@ -191,7 +195,7 @@ def _numbered(turns: list[list[Filling]]) -> list[list[Filling]]:
 def _reads(
     mine: Sequence[Timed], base: int, products: dict[int, int], opcodes: Sequence[str]
 ) -> list[tuple[int, int, int, int]]:
-    """(begin, end, site, address) of what reads shared memory."""
+    """(begin, end, site, address) of what reads shared memory; site -1 of what writes it."""
     found = []
     for one in mine:
         action = one.action
@@ -201,6 +205,8 @@ def _reads(
                 found.append((begin, one.over, action.site, base + start_of(descriptor)))
         elif action.kind == READS_SHARED and opcodes[action.site] != "cp":
             found.append((one.came, one.over, action.site, action.address))
+        elif action.kind == WRITES_SHARED and opcodes[action.site] in ("st", "stmatrix"):
+            found.append((one.came, one.over, -1, action.address))
     return found
 
 

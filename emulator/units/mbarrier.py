@@ -29,8 +29,8 @@ from emulator.units.word import (
     note_test,
     phase_of,
 )
-from emulator.watch.proxy import phases_seen
 from emulator.watch.events import PASSES, WAITS, note
+from emulator.watch.proxy import phases_seen
 
 read_u32, write_u32 = accessors("uint32")
 read_i64, write_i64 = accessors("int64")

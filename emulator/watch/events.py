@@ -23,6 +23,7 @@ from emulator.native.layout import (
     MAX_WARPS,
     SHARED,
     SITE_BYTES,
+    STORE,
     BlockState,
     Context,
     Site,
@@ -65,7 +66,8 @@ i64 = ctypes.c_int64
     REGISTERS,  # setmaxnreg: -, registers of a thread
     READS_SHARED,  # a load from shared memory: lowest address
     COPIES_TRACKED,  # cp.async.mbarrier.arrive: mbarrier
-) = range(27)  # fmt: skip
+    WRITES_SHARED,  # a store to shared memory: lowest address
+) = range(28)  # fmt: skip
 MERGED = (1 << ARRIVES) | (1 << PASSES) | (1 << EXPECTS)  # lane after lane of one instruction
 WORDS = 8  # of an event
 EVENT_BYTES = 8 * WORDS
@@ -93,6 +95,7 @@ class Recording(ctypes.Structure):
         ("counted", i64),  # cycles of all warps of the launch so far
         ("running", i64),  # the warp that has its turn, as rank * 32 + index; NOBODY
         ("cycles", i64 * WARPS),  # of each watched warp
+        ("site", i64),  # of the instruction under way, where a unit is not told
         ("waiting", i64 * WARPS),  # the mbarrier at which a test of the warp's last failed
     ]
 
@@ -107,9 +110,9 @@ EVENTS_AT, USED_AT, ROOM_AT, MISSED_AT, BLOCKS_AT, WATCHED_AT, BEGUN_AT = (
     offset(Recording, name)
     for name in ("events", "used", "room", "missed", "blocks", "watched", "begun")
 )
-WEIGHTS_AT, BASIC_AT, COUNTED_AT, RUNNING_AT, CYCLES_AT, WAITING_AT = (
+WEIGHTS_AT, BASIC_AT, COUNTED_AT, RUNNING_AT, CYCLES_AT, SITE_AT, WAITING_AT = (
     offset(Recording, name)
-    for name in ("weights", "basic_blocks", "counted", "running", "cycles", "waiting")
+    for name in ("weights", "basic_blocks", "counted", "running", "cycles", "site", "waiting")
 )
 
 
@@ -199,12 +202,16 @@ def append(
 def record_event(
     context: int, warp: int, lane: int, site: int, kind: int, address: int, number: int, extra: int
 ) -> None:
-    """Append an event of a watched warp; a warp that tests an mbarrier in vain does so once."""
+    """Append an event of a watched warp; a warp that tests an mbarrier in vain does so once.
+
+    ``site`` 0 is the instruction that :mod:`emulator.lower.events` said is under way.
+    """
     recording = read_i64(context + TIMELINE_AT)
     who = number_of(recording, warp)
     if who < 0:
         return
     attribute(context, recording)
+    site = site if site != 0 else read_i64(recording + SITE_AT)
     where = (site - read_i64(context + SITES_AT)) // SITE_BYTES if site != 0 else -1
     waiting = recording + WAITING_AT + 8 * who
     if kind == WAITS:
@@ -285,9 +292,10 @@ def note_product(context: int, warp: int, site: int, descriptors: int) -> None:
 def note_access(
     context: int, warp: int, site: int, mask: int, nbytes: int, space: int, base: int
 ) -> None:
-    """A load or store of a warp, of which loads from shared memory are recorded."""
+    """A load or store of a warp, of which those of shared memory are recorded."""
     recording = read_i64(context + TIMELINE_AT)
-    if space != SHARED or read_i64(site + OPERATION_AT) != LOAD:
+    operation = read_i64(site + OPERATION_AT)
+    if space != SHARED or (operation != LOAD and operation != STORE):
         return
     if rank_of(recording, read_i64(warp + BLOCK_AT)) < 0:
         return
@@ -298,4 +306,5 @@ def note_access(
             low = address if low < 0 else min(low, address)
     if base == 0:  # an offset into shared memory
         low += read_i64(read_i64(warp + BLOCK_AT) + SHARED_AT)
-    record(context, warp, 0, site, READS_SHARED, low, nbytes, mask)
+    kind = READS_SHARED if operation == LOAD else WRITES_SHARED
+    record(context, warp, 0, site, kind, low, nbytes, mask)

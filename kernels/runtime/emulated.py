@@ -14,6 +14,7 @@ import emulator
 from emulator import Arch, Report
 from emulator.clusters import cluster_shape, grid_in_blocks
 from emulator.tensor_map import Im2col
+from emulator.timeline import Timeline
 from kernels.runtime.arguments import ArrayInfo, Bound, MapArgument, alignment_of, bind, pack, three
 from kernels.runtime.device import Extent, kernel_of
 from kernels.runtime.errors import ArgumentError
@@ -182,6 +183,24 @@ class EmulatedDevice:
         assert report.time_us is not None
         return Timing.of([report.time_us], "modelled")
 
+    def timeline(
+        self,
+        kernel: Any,
+        grid: Extent,
+        block: Extent,
+        args: Sequence[Any],
+        shared_bytes: int = 0,
+        *,
+        of: int = 0,
+        cluster: Extent | None = None,
+        cooperative: bool = False,
+    ) -> Timeline:
+        """Run a kernel; what the block of linear index ``of`` did when, in modelled cycles."""
+        report = self._run(kernel, grid, block, args, shared_bytes, counters=False,
+                           cluster=cluster, cooperative=cooperative, timeline=of)  # fmt: skip
+        assert report.timeline is not None
+        return report.timeline
+
     def synchronize(self) -> None:
         """Nothing is ever outstanding here."""
 
@@ -197,6 +216,7 @@ class EmulatedDevice:
         checks: Collection[str] = (),
         cluster: Extent | None = None,
         cooperative: bool = False,
+        timeline: int | None = None,
     ) -> Report:
         function = kernel_of(kernel, args)
         bound = bind(function, args, self._inspect)
@@ -219,6 +239,7 @@ class EmulatedDevice:
             argument_names=tuple(p.name for p in function.parameters),
             cluster=None if cluster is None else three("cluster", cluster, function.name),
             cooperative=cooperative,
+            timeline=timeline,
         )
 
     def _name_arrays(self, bound: Sequence[Bound]) -> None:
