@@ -16,6 +16,7 @@ from widgets.shared_view import shared_view
 from widgets.source import show_source, source_view
 from widgets.tile_animation import tile_animation
 from widgets.time_curves import Curve, recorded_curves, time_curves
+from widgets.timeline import block_timeline
 from widgets.topk_costs import TopKCost, topk_cost, topk_table
 from widgets.warp_queues import warp_queues
 
@@ -28,6 +29,7 @@ __all__ = [
     "TopKCost",
     "access_pattern",
     "bank_map",
+    "block_timeline",
     "copy_blocks",
     "cost",
     "cost_chart",
