@@ -187,6 +187,7 @@ def svg(found: Timeline, at: int, zoom: int, width: int = WIDTH) -> str:
     height = high + 12 + 18 * -(-len(shown) // 6)
     return (
         f'<svg viewBox="0 0 {width} {height}" width="100%" role="img" '
-        f'aria-label="{len(found.lanes)} lanes of block {found.block} of {escape(found.kernel)} over {found.cycles} cycles">'
+        f'aria-label="{len(found.lanes)} lanes of block {found.block} of {escape(found.kernel)} '
+        f'over {found.cycles} cycles">'
         f"{''.join(parts)}</svg>"
     )
