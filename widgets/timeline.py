@@ -12,7 +12,7 @@ from typing import Any
 
 import ipywidgets
 
-from emulator.timeline import PRODUCTS, STAGE, WAITS_FOR_DATA, Lane, Timeline
+from emulator.timeline import STAGE, WAITS_FOR_DATA, Lane, Timeline
 from widgets.live import Live
 from widgets.look import MONO, TEXT, faint, table
 from widgets.picture import keep
@@ -106,10 +106,9 @@ def doing(lane: Lane, at: int) -> tuple[str, int, str]:
 
 def numbers(found: Timeline, at: int) -> str:
     """What the whole block comes to, and what each lane is at, as HTML."""
-    tensor = found.of("tensor cores")
     said = [f"<b>{escape(found.kernel)}</b>, block {found.block}: {found.cycles:,} cycles"]
-    if tensor:
-        share = _covered(tensor) / max(found.cycles, 1)
+    if found.of("tensor cores"):
+        share = found.tensor_cycles / max(found.cycles, 1)
         said.append(f"tensor cores busy {share:.0%} of them")
     consumers = found.of("consumer")
     if consumers:
@@ -127,16 +126,6 @@ def numbers(found: Timeline, at: int) -> str:
         + table(["lane", "what it is at", "line"], rows)
         + "".join(faint(note) for note in found.notes)
     )
-
-
-def _covered(lanes: tuple[Lane, ...]) -> int:
-    """Cycles in which at least one lane has a product."""
-    total = end = 0
-    spans = sorted((o.begin, o.end) for lane in lanes for o in lane.intervals if o.kind == PRODUCTS)
-    for begin, stop in spans:
-        total += max(stop - max(begin, end), 0)
-        end = max(end, stop)
-    return total
 
 
 def block_timeline(runs: Timeline | Mapping[str, Timeline]) -> BlockTimeline:

@@ -102,6 +102,16 @@ class Timeline:
             most = max(most, now)
         return most
 
+    @property
+    def tensor_cycles(self) -> int:
+        """Cycles in which the tensor cores work on a group of some warpgroup's products."""
+        total = reached = 0
+        groups = (one for lane in self.of(TENSOR) for one in lane.intervals)
+        for one in sorted(groups, key=lambda one: one.begin):
+            total += max(one.end - max(one.begin, reached), 0)
+            reached = max(reached, one.end)
+        return total
+
     def __str__(self) -> str:
         """Lanes, and what each spent its time on."""
         lines = [
