@@ -6,6 +6,8 @@ import itertools
 
 import numpy as np
 
+LINE = 128  # bytes; a swizzle stays within lines of shared memory
+
 
 def box_of(array, corner, box, steps, fill=0):
     """The box whose first element is at ``corner``; outside of the array there is ``fill``."""
@@ -40,14 +42,30 @@ def pixels_of(array, corner, offsets, lower, upper, channels, count, steps):
 
 
 def laid_out(found, swizzle, nbytes):
-    """A box's bytes as they lie in shared memory that begins at a multiple of 1024."""
+    """A box's bytes as they lie in shared memory that begins at a multiple of 1024.
+
+    A swizzle has a row in each of its spans, however short the row is.
+    """
     mask = {"none": 0, "32B": 1, "64B": 3, "128B": 7}[swizzle]
-    raw = found.tobytes()
+    rows = np.frombuffer(found.tobytes(), np.uint8).reshape(-1, found.shape[-1] * found.itemsize)
     memory = np.zeros(nbytes, np.uint8)
-    for unit in range(0, len(raw), 16):
-        there = unit ^ ((unit >> 7 & mask) << 4)
-        memory[there : there + 16] = np.frombuffer(raw[unit : unit + 16], np.uint8)
+    for number, row in enumerate(rows):
+        begin = number * pitch_of(found, swizzle)
+        for unit in range(0, row.size, 16):
+            there = (begin + unit) ^ ((begin + unit >> 7 & mask) << 4)
+            memory[there : there + 16] = row[unit : unit + 16]
     return memory
+
+
+def pitch_of(found, swizzle):
+    """Bytes from a row of a box in shared memory to the next."""
+    return found.shape[-1] * found.itemsize if swizzle == "none" else int(swizzle[:-1])
+
+
+def room_of(found, swizzle):
+    """Bytes of shared memory for a box: whole lines."""
+    rows = found.size // found.shape[-1]
+    return -(-rows * pitch_of(found, swizzle) // LINE) * LINE
 
 
 def corners(shape):

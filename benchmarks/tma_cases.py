@@ -8,7 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from benchmarks.boxes import box_of, laid_out, pixels_of
+from benchmarks.boxes import LINE, box_of, laid_out, pixels_of, room_of
 from benchmarks.hopper_case import Array, Case, Placed, place_arrays
 from emulator.tensor_map import Im2col
 
@@ -16,7 +16,6 @@ SOURCE, HEADERS = "tma_cases.cu", "tma_headers.cu"
 Rng = np.random.Generator
 Place = Callable[[Any, Rng], Placed]
 Numbers = tuple[int, ...]
-LINE = 128  # bytes; a swizzle stays within lines of shared memory
 
 
 def _filled(rng: Rng, shape: Numbers, dtype: Any) -> Array:
@@ -44,7 +43,7 @@ def _load(
     def place(device: Any, rng: Rng) -> Placed:
         array, every = _filled(rng, shape, dtype), steps or (1,) * len(shape)
         found = box_of(array, corner, box, every)
-        room = -(-found.nbytes // LINE) * LINE
+        room = room_of(found, swizzle)
         told = device.tensor_map(device.asarray(array), box, swizzle=swizzle, element_strides=every)
         out = device.asarray(_unwritten(room))
         arguments = [told, _place(corner), np.int32(found.nbytes), np.int32(room), out]
@@ -64,7 +63,7 @@ def _pixels(
         found = pixels_of(
             array, corner, offsets, box.lower, box.upper, box.channels, box.pixels, every
         )
-        room = -(-found.nbytes // LINE) * LINE
+        room = room_of(found, swizzle)
         told = device.tensor_map(
             device.asarray(array), swizzle=swizzle, element_strides=every, im2col=box
         )
@@ -108,7 +107,7 @@ def _store(
                 old, new = expected[there], mine[at]
                 results = new, old + times * new, min(old, new), max(old, new)
                 expected[there] = results[HOW.index(how)]
-        room = -(-mine.nbytes // LINE) * LINE
+        room = room_of(mine, swizzle)
         x = device.asarray(array)
         told = device.tensor_map(x, box, swizzle=swizzle, element_strides=every)
         data = device.asarray(laid_out(mine, swizzle, room))

@@ -1,8 +1,8 @@
 """Boxes of an array as TMA copies them: which element goes where in shared memory.
 
-Reads the 128 bytes of :mod:`emulator.tensor_map`. A box lies densely in shared memory, innermost
-axis first, and a swizzle exchanges its units of 16 bytes by bits of their addresses. (PTX ISA,
-"Tensors": tiled mode, im2col mode, swizzling modes)
+Reads the 128 bytes of :mod:`emulator.tensor_map`. A box lies in shared memory innermost
+axis first: densely, or with a swizzle, which exchanges units of 16 bytes by bits of their places,
+a row in each of its spans. (PTX ISA, "Tensors": tiled mode, im2col mode, swizzling modes)
 """
 
 from __future__ import annotations
@@ -93,6 +93,19 @@ def rows_of(map_: int) -> int:
     for axis in range(1, rank_of_map(map_)):
         rows *= taken(map_, axis)
     return rows
+
+
+@inner
+def pitch_of(map_: int) -> int:
+    """Bytes from a row of a box in shared memory to the next: with a swizzle all of its span."""
+    mode = byte_at(map_ + SWIZZLE)
+    return UNIT << mode if mode else row_bytes(map_)
+
+
+@inner
+def box_room(map_: int) -> int:
+    """Bytes of shared memory that a box lies in."""
+    return (rows_of(map_) - 1) * pitch_of(map_) + row_bytes(map_)
 
 
 @inner
@@ -218,7 +231,7 @@ def move_box(map_: int, coordinates: int, offsets: int, what: int, shared: int, 
     start_rows(cursor, map_, coordinates, offsets)
     first = int(read_i32(coordinates))
     for number in range(rows_of(map_)):
-        begin = place + number * row_bytes(map_)
+        begin = place + number * pitch_of(map_)
         move_row(map_, next_row(cursor, map_), first, what, shared, begin)
 
 

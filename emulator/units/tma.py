@@ -42,6 +42,7 @@ from emulator.units.tile import (
     STORE,
     SWIZZLE,
     box_bytes,
+    box_room,
     extent,
     is_map,
     move_box,
@@ -159,6 +160,12 @@ def bytes_of(context: int, warp: int, site: int, lane: int, how: int) -> int:
     if size % UNIT or size > MOST:
         return report(context, warp, site, COPY_MISUSE, lane, UNIT, SIZE, size)
     return size
+
+
+@inner
+def room_of(how: int, size: int, map_: int) -> int:
+    """Bytes of shared memory that a copy of ``size`` spreads over."""
+    return int(box_room(map_)) if how & TENSOR else size
 
 
 @inner
@@ -291,16 +298,17 @@ def carry_one(context: int, entry: int) -> int:
             step = itemsize_of(kind)
             for byte in range(0, size, step):
                 combine(reduction, kind, target + byte, source + byte)
+    room = room_of(how, size, entry + MAP)
     if direction == TO_GLOBAL:
-        copy_has_read(context, warp, site, lane, block, shared, size)
+        copy_has_read(context, warp, site, lane, block, shared, room)
         return 0
     if direction == TO_PEER:
         copy_has_read(context, warp, site, lane, read_i64(warp + BLOCK_AT), other, size)
     barrier = read_i64(entry + BARRIER)
-    copy_lands(context, warp, site, lane, block, shared, size, barrier)
+    copy_lands(context, warp, site, lane, block, shared, room, barrier)
     note(context, warp, lane, site, LOAD_LANDED, shared, size, barrier)
     if how & TENSOR:
-        box_lands(context, site, block, shared, size, byte_at(entry + MAP + SWIZZLE))
+        box_lands(context, site, block, shared, room, byte_at(entry + MAP + SWIZZLE))
     return -1 if add_bytes(context, warp, site, lane, barrier, -size) < 0 else 0
 
 
@@ -379,11 +387,12 @@ def start_load(
 ) -> int:  # fmt: skip
     """One copy to one block's shared memory."""
     own = read_i64(warp + BLOCK_AT)
-    if refuse_shared(context, warp, site, lane, how, size, block, target) < 0:
+    room = room_of(how, size, read_i64(warp + OTHER_AT + 8 * lane))
+    if refuse_shared(context, warp, site, lane, how, room, block, target) < 0:
         return -1
     if owner_of(context, own, barrier) != block:
         return report(context, warp, site, COPY_MISUSE, lane, 1, NOT_COUNTED, barrier)
-    copy_begins(context, warp, site, lane, block, target, size)
+    copy_begins(context, warp, site, lane, block, target, room)
     number = add(context, warp, site, lane, how, size, block + LOADS_AT, target, barrier)
     if number < 0:
         return -1
@@ -420,9 +429,10 @@ def issue_bulk(context: int, warp: int, site: int, mask: int, how: int) -> int:
             target = read_i64(warp + ADDRESSES_AT + 8 * lane)
             barrier = read_i64(warp + BARRIERS_AT + 8 * lane)
             if direction == TO_GLOBAL:
-                if refuse_shared(context, warp, site, lane, how, size, own, target) < 0:
+                room = room_of(how, size, read_i64(warp + OTHER_AT + 8 * lane))
+                if refuse_shared(context, warp, site, lane, how, room, own, target) < 0:
                     return -1
-                copy_reads(context, warp, site, lane, own, target, size)
+                copy_reads(context, warp, site, lane, own, target, room)
                 number = add(context, warp, site, lane, how, size, warp + STORES_AT, target, 0)
                 if number < 0:
                     return -1
