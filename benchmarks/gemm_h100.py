@@ -10,6 +10,7 @@ section    what it holds
 wrong      every kernel at odd sizes and addresses, against float64
 ceilings   what the roofline is made of: FP32 multiply-adds alone, DRAM, the datasheet's tensor rate
 ladder     every step and cuBLAS at 1024, 2048, 4096 (and 8192 for HGEMM)
+alone      as many products of tiles in shared memory, and nothing else: what power allows at most
 epilogues  HGEMM with each fused epilogue; torch's separate kernels for the fullest
 against_k  one wave of tiles, k from 0 on: a fixed cost and one that grows with k
 against_c  one wave of tiles of several shapes, with k of 0 and of 64: what the epilogue costs
@@ -43,7 +44,17 @@ from benchmarks.gemm_search import (
 )
 from benchmarks.origin import RESULTS, gpu_origin
 from benchmarks.sections import Record, Sections, failures, rows_of
-from kernels.gemm import ENTRIES, EPILOGUES, Entry, HgemmTile, SgemmTile, Sizes, launch_of, place
+from kernels.gemm import (
+    ENTRIES,
+    EPILOGUES,
+    Entry,
+    HgemmTile,
+    SgemmTile,
+    Sizes,
+    hopper,
+    launch_of,
+    place,
+)
 from kernels.gemm.hgemm import BEST as HGEMM_BEST
 from kernels.gemm.hgemm import SHAPES as HGEMM_SHAPES
 from kernels.gemm.hgemm import SIMPLE as HGEMM_SIMPLE
@@ -56,7 +67,8 @@ from kernels.launches import Step
 from kernels.runtime import cuda_program, open_device
 
 MODULE = "benchmarks.gemm_h100"
-SECTIONS = ("ladder", "epilogues", "against_k", "against_c", "waves", "edges")
+ALONE = "tensor cores alone"
+SECTIONS = ("ladder", "alone", "epilogues", "against_k", "against_c", "waves", "edges")
 ODD_SIZES = (
     (1, 1, 1), (5, 3, 0), (1, 300, 70), (300, 1, 33), (129, 257, 100), (256, 512, 64),
     (777, 1032, 520), (1000, 999, 1001),
@@ -309,6 +321,28 @@ def ceilings(device: Any) -> Record:
     }
 
 
+def tensor_alone(device: Any, size: int, rounds: int) -> list[Record]:
+    """The tensor cores with nothing else to do, beside whole products of as many multiply-adds."""
+    program = cuda_program(
+        Path(__file__).with_name("tensor_ceiling.cu"), arch=hopper.ARCH, folder=hopper.FOLDER
+    )
+    a, b, d = arrays(device, size, size, size, "float16")
+    sm_count, shared_bytes = device.arch.sm_count, 4 * (128 + 256) * 128
+    slices = round(size**3 / (sm_count * 128 * 256 * 64))  # of 128 x 256 x 64
+    out = device.empty(sm_count * 256, np.float32)
+    filling = a.reshape(-1)[: shared_bytes // 2].view(np.uint32)
+    alone = device.prepare(
+        program["tensor_alone"], sm_count, 256, (filling, out, slices), shared_bytes
+    )
+    works: dict[str, Work] = {
+        ALONE: lambda: alone.start(device.stream),
+        "hgemm_cluster": ready(device, hgemm_cluster, (a, b, d)),
+    }
+    if (peer := cublas(device, a, b, d)) is not None:
+        works[CUBLAS] = peer
+    return timed(device, works, (size, size, size), rounds)
+
+
 def main() -> int:
     """Run all sections; 1 when something was wrong."""
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
@@ -333,6 +367,9 @@ def main() -> int:
     section("ladder", lambda: [
         *ladder(device, False, (1024, 2048, 4096), rounds),
         *ladder(device, True, (1024, 2048, 4096, 8192), rounds),
+    ])  # fmt: skip
+    section("alone", lambda: [
+        row for size in (2048, 4096, 8192) for row in tensor_alone(device, size, rounds)
     ])  # fmt: skip
     section("epilogues", lambda: epilogues(device, 4096, rounds))
     section("against_k", lambda: against_k(device, rounds))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from kernels.gemm.hgemm import Epilogue, check_operands, hgemm_multistage, is_wide, optional
@@ -15,6 +16,7 @@ from kernels.gemm.launches import Sizes, blocks_for, first_that_fills, source, t
 from kernels.runtime import Device, KernelFunction, cuda_program
 
 ARCH = "sm_90a"
+FOLDER = Path(__file__).parent  # of hopper.cuh
 BK = 64  # of a slice, as in hgemm_wgmma.cu
 OUT_BOX = (16, 128)  # rows, and bytes of each, that a warp stores together
 OUT_BOXES = 2  # of a warp
