@@ -101,3 +101,8 @@ def kernel_of(
         f"  {name}<{options}>(keys, {passed}, {names});\n}}\n"
     )
     return instance(family, name, text)
+
+
+def given(lengths: Any) -> tuple[Any, ...]:
+    """The argument that lengths are, where there are any."""
+    return () if lengths is None else (lengths,)

@@ -23,13 +23,14 @@ struct Kth {
   __device__ bool done() const { return k == inside; }  // all that have them are wanted
 };
 
-// What the blocks of a row tell each other; zeros before the first launch.
+// What the blocks of a row tell each other; zeros before the first launch and after the last.
 struct Progress {
   Kth kth;
   unsigned arrived;  // blocks that have added to the histogram
   unsigned passes;   // that are over
   unsigned stored;   // entries in the buffer that is written
   unsigned taken;    // places of the output
+  unsigned left;     // blocks that have taken what they wanted
 };
 
 template <int BITS>
@@ -133,6 +134,15 @@ struct Work {
   }
 };
 
+// The last block to leave a row has it ready for the next time.
+__device__ void leave(Progress& progress) {
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x > 0 || atomicAdd(&progress.left, 1u) < gridDim.y - 1) return;
+  __threadfence();
+  progress = {};
+}
+
 template <bool LARGEST, int BITS, class Key>
 __device__ void topk_radix_pass(const Key* keys, const int* lengths, Entry* state, unsigned* bins,
                                 unsigned n, unsigned k, int shift) {
@@ -161,6 +171,7 @@ __device__ void topk_radix_filter(const Key* keys, const int* lengths, Entry* st
   visit(work.row, work.row.length, [&](Entry e) {
     if (kth.undecided(e) || kth.better(e)) work.take(e, &progress.taken);
   });
+  leave(progress);
 }
 
 // What the blocks of a row do between passes: the last one to come finds the digit, the others wait
@@ -201,7 +212,7 @@ __device__ void topk_air(const Key* keys, const int* lengths, Entry* state, unsi
   Entry* into = buffers + size_t(blockIdx.x) * 2 * (n / FEW);
   Entry* other = into + n / FEW;
 
-  const Entry* from = nullptr;  // where the undecided are: in the row, or a buffer
+  Entry* from = nullptr;  // where the undecided are: in the row, or a buffer
   unsigned length = work.row.length;
   auto visit_all = [&](auto function) {
     if (from) {
@@ -228,9 +239,7 @@ __device__ void topk_air(const Key* keys, const int* lengths, Entry* state, unsi
     __syncthreads();
     if (store) {
       length = kth.inside;
-      from = into;
-      into = other;
-      other = const_cast<Entry*>(from);
+      from = into, into = other, other = from;
     }
     kth = agreed<BITS>(kth, shift, progress, bins, pass, s);
     if (gridDim.y == 1 && threadIdx.x == 0) progress.stored = 0;
@@ -240,4 +249,5 @@ __device__ void topk_air(const Key* keys, const int* lengths, Entry* state, unsi
   visit_all([&](Entry e) {
     if (kth.undecided(e) || kth.better(e)) work.take(e, &progress.taken);
   });
+  leave(progress);
 }

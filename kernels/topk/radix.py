@@ -13,7 +13,7 @@ import numpy as np
 
 from kernels.launches import blocks_for
 from kernels.runtime import Device
-from kernels.topk.launches import Rows, check, kernel_of
+from kernels.topk.launches import Rows, check, given, kernel_of
 
 THREADS = 1024  # of a block, as in select.cuh
 LOADS = 8  # on their way, a thread
@@ -70,7 +70,7 @@ def topk_air(
     buffers = device.empty((rows.count, 2, max(rows.length // FEW, 1)), np.uint64)
     device.launch(
         kernel, (rows.count, blocks), THREADS,
-        (x, *_given(lengths), *_state(device, rows, AIR_BITS), buffers, values, indices,
+        (x, *given(lengths), *_state(device, rows, AIR_BITS), buffers, values, indices,
          rows.length, rows.k, _index_bits(rows)),
         cooperative=blocks > 1,
     )  # fmt: skip
@@ -105,14 +105,10 @@ def _radix(
     )  # fmt: skip
     sizes = rows.length, rows.k
     for shift in shifts(bits, _index_bits(rows)):
-        arguments = x, *_given(lengths), state, bins, *sizes, shift
+        arguments = x, *given(lengths), state, bins, *sizes, shift
         device.launch(digit, grid, THREADS, arguments)
-    arguments = x, *_given(lengths), state, values, indices, *sizes
+    arguments = x, *given(lengths), state, values, indices, *sizes
     device.launch(take, grid, THREADS, arguments)
-
-
-def _given(lengths: Any) -> tuple[Any, ...]:
-    return () if lengths is None else (lengths,)
 
 
 def _state(device: Device, rows: Rows, bits: int) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from kernels.launches import blocks_for
 from kernels.runtime import Device
-from kernels.topk.launches import Rows, check, kernel_of
+from kernels.topk.launches import Rows, check, given, kernel_of
 
 MOST_K = 1024  # of which a lane has 32, in 64 registers
 ROWS = 4  # of a block of warp_select
@@ -46,7 +46,7 @@ def topk_warp_select(
     )  # fmt: skip
     device.launch(
         kernel, blocks_for(rows.count, ROWS), 32 * ROWS,
-        (x, *_given(lengths), values, indices, rows.length, rows.k, rows.count),
+        (x, *given(lengths), values, indices, rows.length, rows.k, rows.count),
     )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def topk_block_select(
     )  # fmt: skip
     device.launch(
         kernel, rows.count, 32 * WARPS,
-        (x, *_given(lengths), values, indices, rows.length, rows.k), _handed(n),
+        (x, *given(lengths), values, indices, rows.length, rows.k), _handed(n),
     )  # fmt: skip
 
 
@@ -96,14 +96,13 @@ def topk_grid_select(
         parameters="const unsigned long long* kept, KEY* values, int* indices, unsigned n, "
         "unsigned k, unsigned lists",
     )  # fmt: skip
-    given = _given(lengths)
     device.launch(
-        select, (rows.count, blocks), 32 * WARPS, (x, *given, kept, rows.length, rows.k),
+        select, (rows.count, blocks), 32 * WARPS, (x, *given(lengths), kept, rows.length, rows.k),
         32 * WARPS * 8 + _handed(n),
     )  # fmt: skip
     device.launch(
         merge, rows.count, 32 * WARPS,
-        (x, *given, kept, values, indices, rows.length, rows.k, blocks), _handed(n),
+        (x, *given(lengths), kept, values, indices, rows.length, rows.k, blocks), _handed(n),
     )  # fmt: skip
 
 
@@ -130,7 +129,3 @@ def _thread_queue(registers: int) -> int:
 def _handed(registers: int) -> int:
     """Bytes of shared memory for the queues of half a block's warps."""
     return WARPS // 2 * 32 * registers * 8
-
-
-def _given(lengths: Any) -> tuple[Any, ...]:
-    return () if lengths is None else (lengths,)
