@@ -117,6 +117,21 @@ def describe(here: int, facts: int, flags: int) -> int:
     return here
 
 
+@inner
+def complain_unfenced(
+    checker: int, shadow: int, index: int, lane: int, facts: int, space: int, lines: int,
+    cells: int, epoch: int, shift: int, place: int, nbytes: int, origin: int,
+) -> None:  # fmt: skip
+    """Of a read of what threads of the block wrote, with no ``fence.proxy.async`` in between."""
+    first, last = place >> shift, (place + nbytes - 1) >> shift
+    stamp = first_unfenced(checker, shadow, index, lines, cells, epoch, first, last)
+    if stamp != 0:
+        mine = read_i64(shadow + TAG_AT) | (index * LANES + lane) << THREAD_SHIFT
+        mine |= read_i64(shadow + CLOCK_AT + 8 * index) << CLOCK_SHIFT
+        mine |= read_i64(facts + NUMBER_AT)
+        complain(checker, NO_PROXY_FENCE, space, stamp, mine, origin + place, nbytes, 0, 0, 0, 0, 0)
+
+
 @routine("void", *["int64"] * 8)
 def watch_shared_proxy(
     context: int, warp: int, site: int, lane: int, block: int, address: int, nbytes: int, what: int
@@ -133,15 +148,21 @@ def watch_shared_proxy(
     facts, index = facts_of(context, site), int(read_u32(warp + INDEX_AT))
     place = address - base
     if what == READ and memory == shadow:
-        stamp = first_unfenced(
-            checker, shadow, index, lines, cells, epoch, place >> shift,
-            (place + nbytes - 1) >> shift,
-        )  # fmt: skip
-        if stamp != 0:
-            mine = read_i64(shadow + TAG_AT) | (index * LANES + lane) << THREAD_SHIFT
-            mine |= read_i64(shadow + CLOCK_AT + 8 * index) << CLOCK_SHIFT
-            mine |= read_i64(facts + NUMBER_AT)
-            complain(checker, NO_PROXY_FENCE, SHARED, stamp, mine, place, nbytes, 0, 0, 0, 0, 0)
+        complain_unfenced(
+            checker,
+            shadow,
+            index,
+            lane,
+            facts,
+            SHARED,
+            lines,
+            cells,
+            epoch,
+            shift,
+            place,
+            nbytes,
+            0,
+        )
     if writes:
         number = read_i64(facts + NUMBER_AT)
         watch_overwriting(context, warp, memory, lane, number, place, nbytes)
@@ -197,10 +218,16 @@ def watch_global_proxy(
             read_i64(checker + STRETCHES_AT), low, 0, reduces or not writes, writes, IRREGULAR,
         )  # fmt: skip
     if watching & RACES and cells != 0:
+        lines, epoch = read_i64(checker + GLOBAL_LINES_AT), read_i64(checker + GLOBAL_EPOCH_AT)
+        shift = read_i64(checker + GLOBAL_SHIFT_AT)
+        if not writes:
+            complain_unfenced(
+                checker, shadow, int(read_u32(warp + INDEX_AT)), lane, facts, GLOBAL, lines, cells,
+                epoch, shift, address - low, nbytes, low,
+            )  # fmt: skip
         watch_races(
-            checker, block, shadow, warp, facts, 1 << lane, nbytes, GLOBAL,
-            read_i64(checker + GLOBAL_LINES_AT), cells, read_i64(checker + GLOBAL_EPOCH_AT), low,
-            read_i64(checker + GLOBAL_SHIFT_AT), 0, writes, IRREGULAR,
+            checker, block, shadow, warp, facts, 1 << lane, nbytes, GLOBAL, lines, cells, epoch,
+            low, shift, 0, writes, IRREGULAR,
         )  # fmt: skip
     write_i64(at, kept)
 

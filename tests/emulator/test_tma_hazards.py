@@ -276,3 +276,34 @@ def test_a_copy_to_the_wrong_place(device, box, nbytes, kind, words):
         device.launch(program["k"], 1, 1, (told, out, np.int32(box), np.int32(nbytes)))
     assert caught.value.finding.kind == kind
     assert caught.value.finding.line
+
+
+THROUGH_GLOBAL = r"""
+extern "C" __global__ void k(int* x, int* out) {
+  __shared__ __align__(16) int tile[64];
+  __shared__ unsigned long long bar;
+  int t = threadIdx.x;
+  if (t == 0) init(at(&bar), 1);
+  x[t] = 3 * t;
+  FENCE;
+  __syncthreads();
+  if (t == 0) {
+    expect(at(&bar), 256);
+    load(at(tile), x, 256, at(&bar));
+  }
+  wait(at(&bar), 0);
+  out[t] = tile[63 - t];
+}
+"""
+
+
+@pytest.mark.parametrize("fence", ["", 'asm volatile("fence.proxy.async;" ::: "memory")'])
+def test_a_copy_of_global_memory_that_the_block_wrote(device, fence):
+    body = HEADER + THROUGH_GLOBAL.replace("FENCE", fence)
+    program = cuda_program(body, name="through.cu", arch="sm_90a")
+    x, out = device.empty(64, np.int32), device.empty(64, np.int32)
+    report = device.profile(program["k"], 1, 64, (x, out), checks="all")
+    assert np.array_equal(device.to_host(out), 3 * np.arange(64)[::-1])
+    kinds = {f.kind for f in report.findings}
+    assert kinds == (set() if fence else {"missing fence.proxy.async"})
+    assert all("x[0]" in f.message or "x at" in f.message for f in report.findings)
