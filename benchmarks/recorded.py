@@ -292,7 +292,7 @@ def ilp_tlp(path: Path = RESULTS / "ilp_tlp_h100.json") -> IlpTlp:
 def topk(path: Path = RESULTS / "topk_h100.json") -> TopK:
     """Our top-k and torch's on an H100, in the same rounds. Raises :class:`NotRecorded`."""
     record = _read(path, "benchmarks.topk_h100")
-    return _selections(record, ("bars", "grid"))
+    return _selections(record, ("ladder", "bars", "grid"))
 
 
 def topk_peers(path: Path = RESULTS / "topk_peers_h100.json") -> TopK:

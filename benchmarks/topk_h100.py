@@ -8,8 +8,9 @@ same kind of chip come from elsewhere: they are not in this record.
 ======== ==========================================================================================
 section  what it holds
 ======== ==========================================================================================
-wrong    every dtype at odd sizes, against NumPy's stable sort
+wrong    every step, ours in every dtype, at odd sizes, against NumPy's stable sort
 bars     the points that the course sets itself bars for
+ladder   every step at some points
 grid     rows of 2^11 to 2^28 elements, k from 8 to 2^16, one row and a hundred
 ======== ==========================================================================================
 """
@@ -19,7 +20,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +30,28 @@ import numpy as np
 from benchmarks.contest import contest, said
 from benchmarks.origin import RESULTS, gpu_origin
 from benchmarks.sections import Record, Sections, failures, rows_of
-from kernels.launches import launches_of
+from kernels.launches import Step, launches_of
 from kernels.runtime import open_device
-from kernels.topk import reference, topk_filtered
+from kernels.topk import BY_NAME, ENTRIES, Entry, reference
 
 MODULE = "benchmarks.topk_h100"
-SECTIONS = ("bars", "grid")
+SECTIONS = ("bars", "ladder", "grid")
 DATA = ("uniform", "normal", "adversarial")
 BARS = (  # rows, log2 of n, k, milliseconds
     (1, 27, 32, 0.25), (1, 27, 256, 0.25), (1, 27, 2048, 0.3), (1, 27, 32768, 0.3),
     (100, 20, 32, 0.2), (100, 20, 256, 0.25), (100, 20, 2048, 0.3),
     (1, 16, 32, None), (1, 16, 2048, None), (1, 20, 32, None), (1, 20, 2048, None),
 )  # fmt: skip
+OURS = BY_NAME["topk_filtered"]
+LADDER = (  # rows, log2 of n
+    (1, 11), (1, 13), (1, 16), (1, 20), (1, 24), (1, 27),
+    (100, 11), (100, 14), (100, 17), (100, 20),
+)  # fmt: skip
+LADDER_K = (8, 32, 256, 1024, 2048, 32768)
+SLOW = 2e5  # microseconds of a step, beyond which it is not timed again
 GRID_K = (8, 32, 256, 2048, 16384, 65536)
 GRID_N = {1: tuple(range(11, 29)), 100: tuple(range(11, 25))}
+ODD = ((1, 1, 1), (3, 1000, 1000), (7, 4097, 33), (2, 300_007, 2048))
 DTYPES = (np.float32, np.float16, ml_dtypes.bfloat16, np.int32, np.uint32)
 Work = Callable[[], None]
 
@@ -58,12 +67,12 @@ def keys(device: Any, kind: str, rows: int, n: int, seed: int) -> Any:
     return (low + np.uint32(0x3F800000)).view(np.float32)
 
 
-def prepared(device: Any, x: Any, values: Any, indices: Any, **options: Any) -> Work:
+def prepared(device: Any, step: Step, x: Any, values: Any, indices: Any, **options: Any) -> Work:
     """All launches of one selection, checked, so that starting them costs microseconds."""
     stream = device.stream
     ready = [
-        device.prepare(one.kernel, one.grid, one.block, one.args, one.shared_bytes)
-        for one in launches_of(device, topk_filtered, x, values, indices, **options)
+        device.prepare(one.kernel, one.grid, one.block, one.args, one.shared_bytes, **one.together)
+        for one in launches_of(device, step, x, values, indices, **options)
     ]
 
     def work() -> None:
@@ -74,19 +83,20 @@ def prepared(device: Any, x: Any, values: Any, indices: Any, **options: Any) -> 
 
 
 def check_odd(device: Any, rng: np.random.Generator) -> Iterator[tuple[str, str | None]]:
-    """Every dtype at odd sizes: its name, and what is wrong."""
-    for dtype in DTYPES:
-        fault = None
-        for rows, n, k in ((1, 1, 1), (3, 1000, 1000), (7, 4097, 33), (2, 300_007, 2048),
-                           (1, 5_000_001, 65_536)):  # fmt: skip
-            for largest in (True, False):
-                whole = rng.integers(-100_000, 100_000, (rows, n)) + 100_000 * (dtype == np.uint32)
-                host = whole.astype(dtype)
-                fault = fault or wrong(device, host, k, largest)
-        yield np.dtype(dtype).name, fault
+    """Every step at odd sizes, ours in every dtype: its name, and what is wrong."""
+    for entry in ENTRIES:
+        for dtype in DTYPES if entry is OURS else (np.float32,):
+            fault = None
+            for rows, n, k in ODD:
+                most = entry.most_k or k
+                for largest in (True, False):
+                    low = 0 if dtype == np.uint32 else -30_000
+                    host = rng.integers(low, 30_000, (rows, n)).astype(dtype)
+                    fault = fault or wrong(device, entry.step, host, min(k, most), largest)
+            yield f"{entry.name}, {np.dtype(dtype).name}", fault
 
 
-def wrong(device: Any, host: Any, k: int, largest: bool) -> str | None:
+def wrong(device: Any, step: Step, host: Any, k: int, largest: bool) -> str | None:
     """What is wrong with one selection; None when nothing is."""
     rows, n = host.shape
     try:
@@ -94,7 +104,7 @@ def wrong(device: Any, host: Any, k: int, largest: bool) -> str | None:
         x = device.asarray(host) if x is None else x.view(host.dtype)
         values = device.empty((rows, k), host.dtype)
         indices = device.empty((rows, k), np.int32)
-        topk_filtered(device, x, values, indices, largest=largest)
+        step(device, x, values, indices, largest=largest)
         at = device.to_host(indices)
         for row in range(rows):
             wanted = reference.topk(host[row], k, largest=largest)
@@ -105,29 +115,35 @@ def wrong(device: Any, host: Any, k: int, largest: bool) -> str | None:
     return None
 
 
-def point(device: Any, torch: Any, kind: str, rows: int, n: int, k: int, rounds: int) -> Record:
-    """Ours and torch's times for one case, and whether both found the same keys."""
-    found: Record = {"kernel": "topk_filtered", "data": kind, "rows": rows, "n": n, "k": k}
+def point(
+    device: Any, torch: Any, kind: str, rows: int, n: int, k: int, rounds: int,
+    entries: Sequence[Entry] = (OURS,),
+) -> Record:  # fmt: skip
+    """Times of steps and of torch for one case; all have to find the same keys."""
+    found: Record = {"data": kind, "rows": rows, "n": n, "k": k}
     try:
         x = keys(device, kind, rows, n, seed=n + k)
         values, indices = device.empty((rows, k), np.float32), device.empty((rows, k), np.int32)
-        work = prepared(device, x, values, indices)
         theirs = torch.as_tensor(x, device="cuda")
-        values[...], indices[...] = np.nan, -1
-        work()
         best = torch.topk(theirs, k, sorted=False).values.sort().values
-        mine = torch.as_tensor(values, device="cuda").sort().values
-        at = torch.as_tensor(indices, device="cuda").long()
-        same = bool(torch.equal(mine, best))
-        same &= bool(torch.equal(theirs.gather(1, at), torch.as_tensor(values, device="cuda")))
-        same &= bool((at.sort().values.diff() > 0).all())
-        if not same:
-            return {**found, "failure": "other keys than torch"}
-        outcome = contest(
-            device,
-            {"ours": work, "torch": lambda: torch.topk(theirs, k, sorted=False)},
-            rounds=rounds, warmup=1,
-        )  # fmt: skip
+        works: dict[str, Work] = {"torch": lambda: torch.topk(theirs, k, sorted=False)}
+        for entry in entries:
+            if entry.most_k is not None and k > entry.most_k:
+                continue
+            name = "ours" if entry is OURS else entry.name
+            work = prepared(device, entry.step, x, values, indices)
+            values[...], indices[...] = np.nan, -1
+            (first,) = device.time_work(lambda _, run=work: run(), repeat=1, warmup=0)
+            mine = torch.as_tensor(values, device="cuda")
+            at = torch.as_tensor(indices, device="cuda").long()
+            same = bool(torch.equal(mine.sort().values, best))
+            same = same and bool(torch.equal(theirs.gather(1, at), mine))
+            same = same and bool((at.sort().values.diff() > 0).all())
+            if not same:
+                return {**found, "failure": f"{entry.name}: other keys than torch"}
+            if first < SLOW:
+                works[name] = work
+        outcome = contest(device, works, rounds=rounds, warmup=1)
         for name, timing in outcome.timings.items():
             found[f"{name}_us"] = round(timing.median_us, 2)
         if outcome.failures:
@@ -142,6 +158,14 @@ def bars(device: Any, torch: Any, rounds: int) -> Iterator[Record]:
     for rows, bits, k, bar_ms in BARS:
         for kind in DATA:
             yield {**point(device, torch, kind, rows, 1 << bits, k, rounds), "bar_ms": bar_ms}
+
+
+def ladder(device: Any, torch: Any, rounds: int) -> Iterator[Record]:
+    """Every step at some points."""
+    for rows, bits in LADDER:
+        for k in LADDER_K:
+            for kind in ("uniform", "adversarial") if k <= 1 << bits else ():
+                yield point(device, torch, kind, rows, 1 << bits, k, rounds, ENTRIES)
 
 
 def grid(device: Any, torch: Any, rounds: int) -> Iterator[Record]:
@@ -170,6 +194,8 @@ def main() -> int:
     section("wrong", lambda: {name: f for name, f in check_odd(device, rng) if f is not None})
     if "bars" in arguments.sections:
         section("bars", lambda: list(bars(device, torch, 2 * arguments.rounds)))
+    if "ladder" in arguments.sections:
+        section("ladder", lambda: list(ladder(device, torch, max(arguments.rounds // 2, 2))))
     if "grid" in arguments.sections:
         section("grid", lambda: list(grid(device, torch, arguments.rounds)))
     report(record)
@@ -189,7 +215,7 @@ def report(record: Record) -> None:
     print(f"{len(rows_of(record, 'grid'))} points of the grid, {len(behind)} slower than torch")
     for row in behind:
         print(" ", row)
-    for row in rows_of(record, "grid"):
+    for row in (*rows_of(record, "ladder"), *rows_of(record, "grid")):
         if "failure" in row:
             print(" ", row)
 
