@@ -1,5 +1,6 @@
 """Parallel top-k: the best k of each row, with their indices.
 
+:func:`topk` takes the step that was fastest for rows like those given.
 Each step has a function of its name, ``topk_air(device, x, values, indices)``, which makes its
 launches on either device. ``largest=False`` asks for the smallest, ``lengths`` says how much of
 each row counts. Queues hold k up to 1024; the others take any.
@@ -23,6 +24,7 @@ Source: the talk's chapter "Parallel top-k".
 """
 
 from kernels.topk.catalogue import BY_NAME, ENTRIES, Entry
+from kernels.topk.dispatch import topk
 from kernels.topk.filtered import FilterShape, topk_filtered
 from kernels.topk.radix import topk_air, topk_radix8, topk_radix11
 from kernels.topk.warpselect import topk_block_select, topk_grid_select, topk_warp_select
@@ -32,6 +34,7 @@ __all__ = [
     "ENTRIES",
     "Entry",
     "FilterShape",
+    "topk",
     "topk_air",
     "topk_block_select",
     "topk_filtered",

@@ -1,0 +1,63 @@
+"""Top-k by whichever step was fastest on an H100 for rows like these."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from math import log2
+from pathlib import Path
+from typing import Any
+
+from kernels.runtime import Device
+from kernels.topk.catalogue import BY_NAME, Entry
+from kernels.topk.launches import Rows, check
+
+TABLE = Path(__file__).with_name("fastest.json")
+
+
+@dataclass(frozen=True)
+class Fastest:
+    """One line of the table: the step that took least for so many rows of n floats and k."""
+
+    rows: int
+    n: int
+    k: int
+    step: str
+
+    def far_from(self, rows: Rows) -> float:
+        """How far from other rows, in powers of two along each axis."""
+        pairs = ((self.rows, rows.count), (self.n, rows.length), (self.k, rows.k))
+        return sum((log2(max(mine, 1)) - log2(max(theirs, 1))) ** 2 for mine, theirs in pairs)
+
+
+@cache
+def table() -> tuple[Fastest, ...]:
+    """What ``python -m benchmarks.topk_fastest`` made of the recorded times."""
+    return tuple(Fastest(**line) for line in json.loads(TABLE.read_text())["fastest"])
+
+
+def fastest(rows: Rows) -> Entry:
+    """The step that was fastest at the nearest recorded point of those it can do."""
+    able = [
+        line for line in table() if (most := BY_NAME[line.step].most_k) is None or rows.k <= most
+    ]
+    return BY_NAME[min(able, key=lambda line: line.far_from(rows)).step]
+
+
+def topk(
+    device: Device,
+    x: Any,
+    values: Any,
+    indices: Any,
+    *,
+    largest: bool = True,
+    lengths: Any = None,
+) -> None:
+    """The best k of each row, in any order; of equal ones those with the lowest indices.
+
+    Arguments are those of :func:`kernels.topk.topk_filtered`, which it mostly is. The table is of
+    float32; other dtypes take the same steps. Raises what that raises.
+    """
+    rows = check("topk", x, values, indices, lengths)
+    fastest(rows).step(device, x, values, indices, largest=largest, lengths=lengths)

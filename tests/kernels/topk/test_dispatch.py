@@ -1,0 +1,57 @@
+"""``topk`` takes the step that the record says is fastest, and finds what all steps find."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from benchmarks import topk_fastest
+from kernels.topk import BY_NAME, reference, topk
+from kernels.topk.dispatch import fastest, table
+from kernels.topk.launches import Rows
+
+FLOAT = np.dtype(np.float32)
+
+
+def test_the_table_is_what_the_record_makes():
+    record = json.loads(topk_fastest.RECORD.read_text())
+    assert topk_fastest.text(topk_fastest.made(record)) == topk_fastest.TABLE.read_text()
+
+
+def test_a_recorded_point_takes_its_own_step():
+    for line in table():
+        assert fastest(Rows(line.rows, line.n, line.k, FLOAT)).name == line.step
+
+
+def test_no_step_is_asked_for_more_than_it_takes():
+    for k in (1, 7, 1000, 1024, 1025, 1 << 16):
+        for n in (k, 2 * k, 1 << 20):
+            for rows in (1, 3, 100, 5000):
+                most = fastest(Rows(rows, n, k, FLOAT)).most_k
+                assert most is None or k <= most
+
+
+def test_a_step_is_left_out_where_it_was_not_timed_on_all_data():
+    rows = {"rows": 1, "n": 64, "k": 8}
+    record = {
+        "origin": {"device": "x", "date": "y", "command": "z"},
+        "ladder": [
+            {**rows, "data": "uniform", "torch_us": 1.0, "ours_us": 9.0, "topk_air_us": 2.0},
+            {**rows, "data": "adversarial", "torch_us": 1.0, "ours_us": 9.0},
+        ],
+    }
+    assert [line["step"] for line in topk_fastest.made(record)["fastest"]] == ["topk_filtered"]
+
+
+def test_it_finds_the_best(device, rng):
+    for n, k in ((300, 20), (2000, 2000)):
+        x = rng.standard_normal((2, n), dtype=np.float32)
+        values, indices = device.empty((2, k), np.float32), device.empty((2, k), np.int32)
+        topk(device, device.asarray(x), values, indices, largest=False)
+        for row, at in zip(x, device.to_host(indices), strict=True):
+            assert set(at) == set(reference.topk(row, k, largest=False))
+
+
+def test_every_step_of_the_table_is_there():
+    assert {line.step for line in table()} <= BY_NAME.keys()
