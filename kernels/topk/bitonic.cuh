@@ -59,12 +59,13 @@ __device__ void keep_best(Entry (&list)[N], const Entry (&more)[M]) {
   bitonic_merge<32 * N, false>(list);
 }
 
-// The entry at one place of a list, for all lanes.
+// The entry at one place of a list, for all lanes. Were it chosen by a condition, the compiler would
+// choose an address, and the list would have to lie in memory.
 template <int N>
 __device__ Entry at_place(const Entry (&list)[N], int place) {
   Entry found = 0;
 #pragma unroll
   for (int i = 0; i < N; ++i)
-    if (place / 32 == i) found = list[i];
+    found |= list[i] & -Entry(place / 32 == i);
   return __shfl_sync(~0u, found, place % 32);
 }

@@ -149,7 +149,7 @@ __device__ void topk_radix_pass(const Key* keys, const int* lengths, Entry* stat
   __shared__ Scratch s;
   Work<LARGEST, Key> work(keys, lengths, nullptr, nullptr, n, k);
   Progress& progress = reinterpret_cast<Progress*>(state)[blockIdx.x];
-  bins += blockIdx.x << BITS;
+  bins += size_t(blockIdx.x) << BITS;
   Kth kth = progress.kth.known ? progress.kth : work.begin();
   if (kth.done()) return;  // an earlier pass has found out all there is
   clear<BITS>(s);
@@ -200,7 +200,8 @@ __device__ Kth agreed(Kth kth, int shift, Progress& progress, unsigned* bins, un
 // The part of the entries that may at most be undecided for them to be written down.
 constexpr unsigned FEW = 16;
 
-// `buffers`: two for each row, of n / FEW entries. `bits` is how many bits of indices differ.
+// `bins`: a histogram a row, unless rows have a block each. `buffers`: two a row, of n / FEW entries.
+// `bits`: how many bits of indices differ.
 template <bool LARGEST, int BITS, class Key>
 __device__ void topk_air(const Key* keys, const int* lengths, Entry* state, unsigned* bins,
                          Entry* buffers, Key* values, int* indices, unsigned n, unsigned k,
@@ -208,7 +209,7 @@ __device__ void topk_air(const Key* keys, const int* lengths, Entry* state, unsi
   __shared__ Scratch s;
   Work<LARGEST, Key> work(keys, lengths, values, indices, n, k);
   Progress& progress = reinterpret_cast<Progress*>(state)[blockIdx.x];
-  bins += blockIdx.x << BITS;
+  if (gridDim.y > 1) bins += size_t(blockIdx.x) << BITS;
   Entry* into = buffers + size_t(blockIdx.x) * 2 * (n / FEW);
   Entry* other = into + n / FEW;
 
@@ -244,6 +245,7 @@ __device__ void topk_air(const Key* keys, const int* lengths, Entry* state, unsi
     kth = agreed<BITS>(kth, shift, progress, bins, pass, s);
     if (gridDim.y == 1 && threadIdx.x == 0) progress.stored = 0;
     __syncthreads();
+    // from the key's digits to the index's, of which those come first that differ
     shift = shift > 32 ? max(shift - BITS, 32) : max(min(shift, bits) - BITS, 0);
   }
   visit_all([&](Entry e) {

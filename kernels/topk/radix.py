@@ -20,7 +20,6 @@ LOADS = 8  # on their way, a thread
 STATE = 6  # 64-bit words of a row's progress, as in radix.cu
 FEW = 16  # at most a part of so many is written down, as in radix.cu
 AIR_BITS = 11
-MOST_BLOCKS = 65535  # a row, which are the y axis of a grid
 
 
 def topk_radix8(
@@ -67,10 +66,12 @@ def topk_air(
         parameters="unsigned long long* state, unsigned* bins, unsigned long long* buffers, "
         "KEY* values, int* indices, unsigned n, unsigned k, int bits",
     )  # fmt: skip
+    state = _zeros(device, rows.count, STATE, np.uint64)
+    bins = _zeros(device, rows.count if blocks > 1 else 1, 1 << AIR_BITS, np.uint32)
     buffers = device.empty((rows.count, 2, max(rows.length // FEW, 1)), np.uint64)
     device.launch(
         kernel, (rows.count, blocks), THREADS,
-        (x, *given(lengths), *_state(device, rows, AIR_BITS), buffers, values, indices,
+        (x, *given(lengths), state, bins, buffers, values, indices,
          rows.length, rows.k, _index_bits(rows)),
         cooperative=blocks > 1,
     )  # fmt: skip
@@ -93,7 +94,8 @@ def _radix(
     rows = check(name, x, values, indices, lengths)
     if not rows.count * rows.k:
         return
-    state, bins = _state(device, rows, bits)
+    state = _zeros(device, rows.count, STATE, np.uint64)
+    bins = _zeros(device, rows.count, 1 << bits, np.uint32)
     grid = rows.count, min(_blocks(rows), max(2 * device.arch.sm_count // rows.count, 1))
     digit = kernel_of(
         "radix", "topk_radix_pass", rows, largest, lengths, threads=THREADS, template=str(bits),
@@ -111,12 +113,9 @@ def _radix(
     device.launch(take, grid, THREADS, arguments)
 
 
-def _state(device: Device, rows: Rows, bits: int) -> tuple[Any, Any]:
-    """Progress and histogram of each row, of zeros."""
-    return (
-        device.asarray(np.zeros((rows.count, STATE), np.uint64)),
-        device.asarray(np.zeros((rows.count, 1 << bits), np.uint32)),
-    )
+def _zeros(device: Device, rows: int, words: int, dtype: type[np.unsignedinteger[Any]]) -> Any:
+    """What the blocks of rows tell each other in: zeros before the first launch."""
+    return device.asarray(np.zeros((rows, words), dtype))
 
 
 def _index_bits(rows: Rows) -> int:

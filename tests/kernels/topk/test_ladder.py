@@ -76,3 +76,11 @@ def test_more_than_registers_hold_is_refused(device, entry):
     values, indices = device.empty((1, most + 1), np.float32), device.empty((1, most + 1), np.int32)
     with pytest.raises(ValueError, match=rf"k is {most + 1}, but .* at most {most} places"):
         entry.step(device, x, values, indices)
+
+
+@pytest.mark.parametrize("entry", [one for one in LADDER if one.most_k], ids=lambda one: one.name)
+def test_queues_stay_in_registers(device, entry):
+    x = device.empty((2, 20_000), np.float32)
+    values, indices = device.empty((2, 128), np.float32), device.empty((2, 128), np.int32)
+    for one in launches_of(device, entry.step, x, values, indices):
+        assert one.kernel.resources is not None and one.kernel.resources.local_bytes <= 8
