@@ -48,8 +48,10 @@ class ProductCost:
 
     @property
     def global_bytes(self) -> float:
-        """Of the sectors that loads touched, for each multiply-add."""
-        return self.a_multiply_add(SECTOR * self.report.counters[metrics.sectors("ld")])
+        """Of the sectors that loads touched and TMA's copies read, for each multiply-add."""
+        found = self.report.counters
+        sectors = found[metrics.sectors("ld")] + found.get(metrics.bulk_sectors("ld"), 0.0)
+        return self.a_multiply_add(SECTOR * sectors)
 
     @property
     def shared_bytes(self) -> float:

@@ -28,7 +28,9 @@ class BlockTimeline(Live):
         self.runs = dict(runs)
         wide = ipywidgets.Layout(width="420px")
         self.run = ipywidgets.Dropdown(options=list(self.runs), description="Run", layout=wide)
-        self.step = ipywidgets.IntSlider(0, 0, 1, description="Step", layout=wide)
+        self.step = ipywidgets.IntSlider(
+            0, 0, 1, description="Step", layout=ipywidgets.Layout(width="720px")
+        )
         self.play = ipywidgets.Play(interval=500, layout=ipywidgets.Layout(width="150px"))
         self.zoom = ipywidgets.Dropdown(
             options=list(ZOOMS.items()), value=1, description="Shown",

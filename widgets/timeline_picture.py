@@ -31,17 +31,17 @@ LEFT = 176  # of the lanes' names
 COLOURS = {
     RUNS: BLUE,
     WAITS_FOR_DATA: ORANGE,
-    WAITS_FOR_ROOM: "rgba(230,159,0,0.4)",
-    WAITS_FOR_PRODUCTS: "rgba(0,158,115,0.4)",
-    WAITS_FOR_COPIES: "rgba(204,121,167,0.75)",
-    WAITS_FOR_BARRIER: "rgba(128,128,128,0.4)",
+    WAITS_FOR_ROOM: "#F5D999",
+    WAITS_FOR_PRODUCTS: "#99D8C7",
+    WAITS_FOR_COPIES: "#E3B5D0",
+    WAITS_FOR_BARRIER: "#BBBBBB",
     PRODUCTS: GREEN,
     STORES: "#CC79A7",
-    FILLING: "rgba(86,180,233,0.45)",
+    FILLING: "#B3DCF5",
     FULL: SKY,
     READ: GREEN,
 }
-NUMBERED = (PRODUCTS, FILLING)  # have a group's or a turn's number on them
+NUMBERED = {PRODUCTS: "#ffffff", FILLING: "#333333"}  # a group's or a turn's number is on them
 DIGIT = 8  # pixels
 
 
@@ -59,7 +59,8 @@ def new_picture(found: Timeline, at: int = 0, zoom: int = 1) -> go.FigureWidget:
         figure.add_bar(
             name=kind, orientation="h", marker={"color": colour, "line": {"width": 0}},
             hovertemplate="%{customdata}<extra></extra>", textposition="inside",
-            insidetextanchor="middle", textangle=0, textfont={"color": "#ffffff", "size": 11},
+            insidetextanchor="middle", textangle=0,
+            textfont={"color": NUMBERED.get(kind, GREY), "size": 11},
             constraintext="none",
         )  # fmt: skip
     figure.update_layout(

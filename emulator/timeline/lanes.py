@@ -49,6 +49,7 @@ from emulator.watch.events import (
     STORES_AWAITED,
 )
 
+UP_TO = "runs, up to this line"
 MOST_ALIKE = 8  # warps of one role, each with a lane; of more than that the first are shown
 
 
@@ -126,7 +127,7 @@ class _Drawing:
             warps = tuple(w for w in sorted(kinds) if w // WARPGROUP == group)
             name = f"warps {warps[0]}-{warps[-1]}: consumer {number}"
             yield Lane(name, CONSUMER, warps, self.doings(warps[0]))
-            yield Lane(f"its tensor cores {number}", TENSOR, warps, self.groups(warps))
+            yield Lane(f"products of consumer {number}", TENSOR, warps, self.groups(warps))
         for warp in rest[:MOST_ALIKE]:
             yield Lane(f"warp {warp}", WARPS, (warp,), self.doings(warp))
         stores = self.stores()
@@ -140,13 +141,13 @@ class _Drawing:
         for one in self.by_warp[warp]:
             if one.went_on > one.came:
                 if one.came > since:
-                    found.append(self.interval(since, one.came, RUNS, "runs", one.action.site))
+                    found.append(self.interval(since, one.came, RUNS, UP_TO, one.action.site))
                 kind, what = self.wait_of(one)
                 found.append(self.interval(one.came, one.went_on, kind, what, one.action.site))
                 since = one.went_on
         last = self.by_warp[warp][-1]
         if last.went_on > since:
-            text = "runs, and ends" if last.action.kind == EXITS else "runs"
+            text = "runs, and ends" if last.action.kind == EXITS else UP_TO
             found.append(self.interval(since, last.went_on, RUNS, text, last.action.site))
         return tuple(found)
 

@@ -29,7 +29,7 @@ SHORT = Timeline(
     "product", "H100", 3, 1000,
     (
         Lane("warps 4-7: consumer 0", CONSUMER, (4, 5, 6, 7), (RUN, WAIT)),
-        Lane("its tensor cores 0", "tensor cores", (4, 5, 6, 7),
+        Lane("products of consumer 0", "tensor cores", (4, 5, 6, 7),
              (Interval(400, 900, PRODUCTS, "group 0: 4 wgmma of the warpgroup"),)),
         Lane("stage 0", STAGE, (), (FILL, Interval(400, 900, READ, FILL.what))),
     ),
