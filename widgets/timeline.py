@@ -122,7 +122,8 @@ def numbers(found: Timeline, at: int) -> str:
     for lane in found.lanes:
         what, line, text = doing(lane, at)
         source = f'{line}: <span style="font-family: {MONO}">{escape(text)}</span>' if line else ""
-        rows.append([escape(lane.name), escape(what), source])
+        name = escape(lane.name).replace(" ", "&nbsp;")
+        rows.append([name, escape(what), source])
     return (
         f'<div style="color: {TEXT}">{"; ".join(said)}.<br>At cycle <b>{at:,}</b>:</div>'
         + table(["lane", "what it is at", "line"], rows)
