@@ -60,8 +60,12 @@ class Case:
 
     def on(self, device: Any) -> Placed:
         """The case's arguments, always the same."""
+        return self.place(device, self.rng())
+
+    def rng(self) -> np.random.Generator:
+        """What its arguments are drawn from."""
         seed = int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:4], "little")
-        return self.place(device, np.random.default_rng(seed))
+        return np.random.default_rng(seed)
 
     def run(self, device: Any, program: Program, placed: Placed, how: str = "launch") -> Any:
         """Launch or profile."""

@@ -96,12 +96,16 @@ class Product:
         b, end = tight(swizzle, along_k, start, self.columns, 32, self.base, self.gap)
         return a, b, -(-end // 16) * 16
 
+    def operands(self, rng: Rng) -> tuple[Array, Array, Array]:
+        """A (64, K), B (K, columns), and the sums before (64, columns)."""
+        a = self.draw(rng, (64, self.depth)).astype(NUMPY[self.a])
+        b = (self.draw_b or self.draw)(rng, (self.depth, self.columns)).astype(NUMPY[self.b])
+        return a, b, self.draw_sums(rng, (64, self.columns)).astype(NUMPY[self.d])
+
     def place(self, device: Any, rng: Rng) -> Placed:
         """Arguments, and the exact result."""
         a_layout, b_layout, end = self.layouts()
-        a = self.draw(rng, (64, self.depth)).astype(NUMPY[self.a])
-        b = (self.draw_b or self.draw)(rng, (self.depth, self.columns)).astype(NUMPY[self.b])
-        c = self.draw_sums(rng, (64, self.columns)).astype(NUMPY[self.d])
+        a, b, c = self.operands(rng)
         memory = np.full(end, 0xA5, np.uint8)
         write(memory, _patterns(b.T, self.b), BITS[self.b], b_layout)
         first: Any = _fragments(a, self.a)
@@ -114,11 +118,11 @@ class Product:
             if self.clamped:
                 wide = wide.clip(-(2.0**31), 2.0**31 - 1)
             expected = wide.astype(NUMPY[self.d])
-        made = _sums(c)
+        made = registers_of(c)
         return place_arrays(
             device, memory.view(np.uint32), np.int32(end), first, np.uint64(b_layout.descriptor),
             np.int32(self.adds), outputs=[made],
-            expected=[_sums(expected)] if self.is_exact else None,
+            expected=[registers_of(expected)] if self.is_exact else None,
         )  # fmt: skip
 
     @property
@@ -142,7 +146,7 @@ def _rows_and_columns(registers: int, per: int) -> tuple[Array, Array]:
     return row, 8 * (element // 4) + 2 * (lane % 4) + element % 2
 
 
-def _sums(matrix: Array) -> Array:
+def registers_of(matrix: Array) -> Array:
     """D's registers, (registers, 128) of u32: pairs of f16, or one number each."""
     per = 4 // matrix.dtype.itemsize
     row, column = _rows_and_columns(matrix.size // 128 // per, per)
@@ -170,7 +174,7 @@ def _tiles(warpgroups: int) -> Callable[[Any, Rng], Placed]:
         write(memory, _patterns(a, "f16"), 16, a_layout)
         write(memory, _patterns(b.T, "f16"), 16, b_layout)
         found = (a @ b).astype(np.float32).reshape(warpgroups, 64, 64)
-        expected = np.concatenate([_sums(tile) for tile in found], axis=1)
+        expected = np.concatenate([registers_of(tile) for tile in found], axis=1)
         return place_arrays(
             device, memory.view(np.uint32), np.int32(memory.size), np.uint64(a_layout.descriptor),
             np.uint64(32 >> 4), np.uint64(b_layout.descriptor), np.uint64(2048 >> 4),
@@ -191,7 +195,7 @@ def _chained(device: Any, rng: Rng) -> Placed:
     for layout, matrix in ((a_layout, a), (b_layout, b.T), (c_layout, c.T)):
         write(memory, _patterns(matrix, "f16"), 16, layout)
     product = (a @ b).astype(np.float16).astype(np.float64)
-    expected = _sums((product @ c[:8]).astype(np.float32))
+    expected = registers_of((product @ c[:8]).astype(np.float32))
     descriptors = [np.uint64(layout.descriptor) for layout in (a_layout, b_layout, c_layout)]
     return place_arrays(device, memory.view(np.uint32), np.int32(end), *descriptors,
                         outputs=[np.zeros_like(expected)], expected=[expected])  # fmt: skip
