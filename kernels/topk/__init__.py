@@ -8,6 +8,7 @@ each row counts. Queues hold k up to 1024; the others take any.
 ================= ================= ===========================================================
 file              step              what changes
 ================= ================= ===========================================================
+``sort.cu``       topk_sort         whole rows are sorted
 ``warpselect.cu`` topk_warp_select  a warp a row: queues in registers, bitonic networks
 ``warpselect.cu`` topk_block_select eight warps a row, whose queues are merged
 ``warpselect.cu`` topk_grid_select  many blocks a row; a queue that the lanes of a warp share
@@ -27,6 +28,7 @@ from kernels.topk.catalogue import BY_NAME, ENTRIES, Entry
 from kernels.topk.dispatch import topk
 from kernels.topk.filtered import FilterShape, topk_filtered
 from kernels.topk.radix import topk_air, topk_radix8, topk_radix11
+from kernels.topk.sort import sort_found, topk_sort
 from kernels.topk.warpselect import topk_block_select, topk_grid_select, topk_warp_select
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "ENTRIES",
     "Entry",
     "FilterShape",
+    "sort_found",
     "topk",
     "topk_air",
     "topk_block_select",
@@ -41,5 +44,6 @@ __all__ = [
     "topk_grid_select",
     "topk_radix8",
     "topk_radix11",
+    "topk_sort",
     "topk_warp_select",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from kernels.launches import Step
 from kernels.topk.filtered import topk_filtered
 from kernels.topk.radix import topk_air, topk_radix8, topk_radix11
+from kernels.topk.sort import topk_sort
 from kernels.topk.warpselect import MOST_K, topk_block_select, topk_grid_select, topk_warp_select
 
 
@@ -26,6 +27,7 @@ class Entry:
 
 
 ENTRIES: tuple[Entry, ...] = (
+    Entry(topk_sort, "sort.cu", "whole rows are sorted"),
     Entry(topk_warp_select, "warpselect.cu", "a warp a row, with queues in registers", MOST_K),
     Entry(topk_block_select, "warpselect.cu", "eight warps a row", MOST_K),
     Entry(topk_grid_select, "warpselect.cu", "many blocks a row; a queue that lanes share", MOST_K),
