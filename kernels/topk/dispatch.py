@@ -12,6 +12,7 @@ from typing import Any
 from kernels.runtime import Device
 from kernels.topk.catalogue import BY_NAME, Entry
 from kernels.topk.launches import Rows, check
+from kernels.topk.sort import sort_found
 
 TABLE = Path(__file__).with_name("fastest.json")
 
@@ -53,11 +54,15 @@ def topk(
     *,
     largest: bool = True,
     lengths: Any = None,
+    sorted: bool = False,
 ) -> None:
-    """The best k of each row, in any order; of equal ones those with the lowest indices.
+    """The best k of each row; of equal ones those with the lowest indices.
 
-    Arguments are those of :func:`kernels.topk.topk_filtered`, which it mostly is. The table is of
-    float32; other dtypes take the same steps. Raises what that raises.
+    They are in any order, or with ``sorted`` the best first and of equal ones the lower index
+    first. The other arguments are those of :func:`kernels.topk.topk_filtered`, which it mostly is.
+    The table is of float32; other dtypes take the same steps. Raises what that raises.
     """
     rows = check("topk", x, values, indices, lengths)
     fastest(rows).step(device, x, values, indices, largest=largest, lengths=lengths)
+    if sorted:
+        sort_found(device, x, values, indices, largest=largest)

@@ -53,5 +53,14 @@ def test_it_finds_the_best(device, rng):
             assert set(at) == set(reference.topk(row, k, largest=False))
 
 
+def test_it_sorts_what_it_finds_when_asked_to(device, rng):
+    x = rng.integers(0, 50, (2, 300)).astype(np.float32)
+    values, indices = device.empty((2, 20), np.float32), device.empty((2, 20), np.int32)
+    topk(device, device.asarray(x), values, indices, sorted=True)
+    for row, best, at in zip(x, device.to_host(values), device.to_host(indices), strict=True):
+        assert np.array_equal(at, reference.topk(row, 20))
+        assert np.array_equal(best, row[at])
+
+
 def test_every_step_of_the_table_is_there():
     assert {line.step for line in table()} <= BY_NAME.keys()
