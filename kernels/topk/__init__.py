@@ -3,7 +3,8 @@
 :func:`topk` takes the step that was fastest for rows like those given.
 Each step has a function of its name, ``topk_air(device, x, values, indices)``, which makes its
 launches on either device. ``largest=False`` asks for the smallest, ``lengths`` says how much of
-each row counts. Queues hold k up to 1024; the others take any.
+each row counts. Queues hold k up to 1024; the others take any. :func:`topk_merge` is for rows that
+arrive in pieces.
 
 ================= ================= ===========================================================
 file              step              what changes
@@ -27,6 +28,7 @@ Source: the talk's chapter "Parallel top-k".
 from kernels.topk.catalogue import BY_NAME, ENTRIES, Entry
 from kernels.topk.dispatch import topk
 from kernels.topk.filtered import FilterShape, topk_filtered
+from kernels.topk.merge import topk_merge
 from kernels.topk.radix import topk_air, topk_radix8, topk_radix11
 from kernels.topk.sort import sort_found, topk_sort
 from kernels.topk.warpselect import topk_block_select, topk_grid_select, topk_warp_select
@@ -42,6 +44,7 @@ __all__ = [
     "topk_block_select",
     "topk_filtered",
     "topk_grid_select",
+    "topk_merge",
     "topk_radix8",
     "topk_radix11",
     "topk_sort",

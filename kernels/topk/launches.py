@@ -46,8 +46,13 @@ def instance(family: str, name: str, kernel: str) -> KernelFunction:
     return program[name]
 
 
-def check(name: str, x: Any, values: Any, indices: Any, lengths: Any = None) -> Rows:
-    """Rows, length, k and dtype. Raises ValueError when arrays do not fit together."""
+def check(
+    name: str, x: Any, values: Any, indices: Any, lengths: Any = None, *, piece: bool = False
+) -> Rows:
+    """Rows, length, k and dtype. Raises ValueError when arrays do not fit together.
+
+    ``piece``: x is a part of each row, which may be shorter than k.
+    """
     axes = len(x.shape)
     if axes not in (1, 2):
         raise ValueError(f"{name}: x must have one or two axes; its shape is {tuple(x.shape)}")
@@ -64,7 +69,7 @@ def check(name: str, x: Any, values: Any, indices: Any, lengths: Any = None) -> 
             f"{name}: values must have shape {(*x.shape[:-1], 'k')}; it has {tuple(values.shape)}"
         )
     k = int(values.shape[-1])
-    if k > length:
+    if k > length and not piece:
         raise ValueError(f"{name}: k is {k}, but a row has {length} elements")
     if tuple(indices.shape) != tuple(values.shape):
         raise ValueError(
