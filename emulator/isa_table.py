@@ -254,7 +254,7 @@ SECTIONS: dict[str, list[tuple[str, ...]]] = {
          "wgmma.mma_async.sync.aligned.m64n8k8.f32.tf32.tf32 {%r0, %r1, %r2, %r3}, "
          "{%r4, %r5, %r6, %r7}, 1, 1, 1, 1",
          "wgmma.mma_async.sync.aligned.m64n8k32.s32.s8.u8 {%r0, %r1, %r2, %r3}, 1, 1, 1"),
-        ("wgmma.mma_async.sp", "",
+        ("wgmma.mma_async.sp", "as `wgmma.mma_async`, but for `.b1`",
          "wgmma.mma_async.sp.sync.aligned.m64n8k32.f32.f16.f16 {%r0, %r1, %r2, %r3}, 1, 1, %r4, 0, "
          "1, 1, 1, 0, 0"),
         ("wgmma.fence", "", "wgmma.fence.sync.aligned"),

@@ -245,7 +245,7 @@ kept_type = routine_type("void", *["int64"] * 6)
 def find_kept(lower: WarpLowering, form: Form, inst: Instruction) -> None:
     """Put the columns of the elements that a sparse A keeps into the room for matrices."""
     metadata, selector = inst.operands[4:6]
-    threads = _metadata_threads(form)
+    threads = metadata_threads(form)
     if not isinstance(selector, Immediate) or not 0 <= int(selector.value) < 4 // threads:
         raise NotLowered(inst.text)
     builder = lower.builder
@@ -260,7 +260,7 @@ def find_kept(lower: WarpLowering, form: Form, inst: Instruction) -> None:
     builder.call(routine, [*places, *(ir.Constant(i64, number) for number in numbers)])
 
 
-def _metadata_threads(form: Form) -> int:
+def metadata_threads(form: Form) -> int:
     """Lanes of four whose metadata counts: four bits are for 4 columns, 2 of tf32 or 8 of s4."""
     columns = {32: 2, 16: 4, 8: 4, 4: 8}[ELEMENT_BITS[form.a]]
     return form.m * form.k // columns * 4 // 32 // 8

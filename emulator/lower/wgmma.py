@@ -22,9 +22,10 @@ from emulator.lower.registry import NotLowered, instruction
 from emulator.lower.tensor import (
     ALIKE,
     ELEMENT_BITS,
-    SPARSE,
     Form,
     element_types,
+    kept_type,
+    metadata_threads,
     put,
     require_whole_warp,
     shape_of,
@@ -40,6 +41,8 @@ from emulator.native.products import (
     gather_name,
     multiply_columns_name,
     multiply_columns_type,
+    multiply_kept_columns_name,
+    multiply_kept_columns_type,
     scatter_name,
     sums_type,
     unpack_name,
@@ -55,17 +58,20 @@ DEPTH_BITS = 256  # of a row of A that one instruction multiplies
 SUMS_OF = {"f16": ("f16", "f32"), "bf16": ("f32",), "tf32": ("f32",), "e4m3": ("f16", "f32"),
            "s8": ("s32",), "b1": ("s32",)}  # fmt: skip
 WHOLE = {"s8", "b1"}
-HALVES, CHUNKS = 2, 2  # cores in a warp's rows of A, and along K
+HALVES, CHUNKS = 2, 2  # cores in a warp's rows of A, and along what it holds of K
+MOST_CHUNKS = 4  # of B along K, where A is sparse
 CORE_BYTES = 128
 
 # Where things lie in the kernel's room for a product, in bytes.
 A_CORES = 0
 A_MATRIX = A_CORES + HALVES * CHUNKS * CORE_BYTES
 B_CORES = A_MATRIX + HALVES * CHUNKS * 4 * CORE_BYTES
-B_MATRIX = B_CORES + 32 * CHUNKS * CORE_BYTES
-SUM_REGISTERS = B_MATRIX + 32 * CHUNKS * 4 * CORE_BYTES
+B_MATRIX = B_CORES + 32 * MOST_CHUNKS * CORE_BYTES
+SUM_REGISTERS = B_MATRIX + 32 * MOST_CHUNKS * 4 * CORE_BYTES
 SUM_BLOCKS = SUM_REGISTERS + 32 * HALVES * SUMS * 4
-ROOM_BYTES = SUM_BLOCKS + 32 * HALVES * SUMS * 4
+METADATA = SUM_BLOCKS + 32 * HALVES * SUMS * 4
+KEPT_COLUMNS = METADATA + 4 * LANES
+ROOM_BYTES = KEPT_COLUMNS + 16 * 32 * 8
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,13 @@ class Product:
     negates: bool
     a_along_k: bool
     b_along_k: bool
+    metadata: Operand | None = None  # which elements a sparse A holds
+    selector: int = 0
+
+    @property
+    def chunks(self) -> int:
+        """Cores of B along K."""
+        return CHUNKS if self.metadata is None else MOST_CHUNKS
 
 
 def _family(kind: str) -> str:
@@ -91,7 +104,8 @@ def product_of(inst: Instruction) -> Product:
     """What a ``wgmma.mma_async`` says. Raises ``NotLowered`` for what the ISA does not have."""
     m, n, k = shape_of(inst)
     kinds = element_types(inst)
-    known = {"mma_async", "sync", "aligned", "satfinite", "and", "popc", f"m{m}n{n}k{k}"}
+    known = {"mma_async", "sync", "aligned", "satfinite", "and", "popc", "sp", f"m{m}n{n}k{k}"}
+    sparse = inst.has("sp")
     if len(kinds) != 3 or set(inst.modifiers) - known - set(kinds):
         raise NotLowered(inst.text)
     d, a, b = kinds
@@ -99,14 +113,21 @@ def product_of(inst: Instruction) -> Product:
     widths = {*range(8, 257, 8)}
     if family in WHOLE:
         widths = {8, 24, *range(16, 257, 16)}
-    fits = m == 64 and n in widths and k == DEPTH_BITS // ELEMENT_BITS[a]
+    fits = m == 64 and n in widths and k == DEPTH_BITS // ELEMENT_BITS[a] * (1 + sparse)
     alike = a == b or (family == _family(b) and family in ("e4m3", "s8"))
     saturates = inst.has("satfinite")
     if not fits or not alike or d not in SUMS_OF[family] or (saturates and family != "s8"):
         raise NotLowered(inst.text)
+    if sparse and family == "b1":
+        raise NotLowered(inst.text)
     if (family == "b1") != inst.has("and") or inst.has("and") != inst.has("popc"):
         raise NotLowered(inst.text)
-    target, a_at, b_at, adds, *rest = inst.operands
+    target, a_at, b_at, *more = inst.operands
+    metadata: Operand | None = None
+    selector: Operand = Immediate(0)
+    if sparse:
+        metadata, selector, *more = more
+    adds, *rest = more
     numbers = [int(item.value) for item in rest if isinstance(item, Immediate)]
     turnable = (1 if isinstance(a_at, Vector) else 2) if ELEMENT_BITS[a] == 16 else 0
     wanted = 0 if family in WHOLE else 2 + turnable
@@ -117,16 +138,18 @@ def product_of(inst: Instruction) -> Product:
         raise NotLowered(inst.text)
     turned_a = turnable == 2 and turns[0] == 1
     turned_b = turnable > 0 and turns[-1] == 1
-    form = Form(16, k, d, a, b, d, saturates, "and" if family == "b1" else "")
+    form = Form(16, k, d, a, b, d, saturates, "and" if family == "b1" else "", sparse)
+    selectors = 4 // metadata_threads(form) if sparse else 1
+    if not isinstance(selector, Immediate) or not 0 <= int(selector.value) < selectors:
+        raise NotLowered(inst.text)
     return Product(form, n // 8, components(target), a_at, b_at, adds,
-                   scales.count(-1) == 1, not turned_a, not turned_b)  # fmt: skip
+                   scales.count(-1) == 1, not turned_a, not turned_b,
+                   metadata, int(selector.value))  # fmt: skip
 
 
 @instruction("wgmma")
 def wgmma(lower: WarpLowering, inst: Instruction) -> None:
     """``wgmma.mma_async``, ``.fence`` and ``.commit_group``."""
-    if SPARSE & set(inst.modifiers):
-        raise NotLowered(inst.text)
     if inst.has("mma_async"):
         _multiply(lower, inst)
     elif inst.has("fence"):
@@ -174,6 +197,7 @@ def _multiply(lower: WarpLowering, inst: Instruction) -> None:
     if a_items is not None and len(a_items) != HALVES * CHUNKS:
         raise ValueError(f"{len(a_items)} registers of A, not {HALVES * CHUNKS}")
     a_values = [lower.read(item, "b32") for item in a_items or ()]
+    metadata = lower.read(product.metadata, "b32") if product.metadata is not None else None
     descriptors = [] if a_items is not None else [lower.read(product.a, "b64")]
     descriptors.append(lower.read(product.b, "b64"))
     data = field(builder, lower.warp, Warp, "data")
@@ -213,7 +237,7 @@ def _multiply(lower: WarpLowering, inst: Instruction) -> None:
         # registers 0 and 1 are two halves of one chunk; gathered cores go by halves
         put(lower, [a_values[i] for i in (0, 2, 1, 3)], place(A_CORES))
     call_unit(lower, "gather_operand", descriptors[-1], address(B_CORES), 0,
-              if_any(columns), CHUNKS,
+              if_any(columns), product.chunks,
               int(product.b_along_k), at_site=True)  # fmt: skip
     _show_operands(lower, inst, product, descriptors)
     _unpack(lower, product, room)
@@ -230,11 +254,20 @@ def _multiply(lower: WarpLowering, inst: Instruction) -> None:
             clear = lower.intrinsic("llvm.memset.p0.i64", ir.VoidType(), arguments)
             nbytes = count(HALVES * columns * SUMS * 4)
             builder.call(clear, [place(SUM_BLOCKS), ir.Constant(i8, 0), nbytes, ir.Constant(i1, 0)])
-    multiply = declare(
-        lower.module, multiply_columns_type, multiply_columns_name(form.bits or form.work)
-    )
-    builder.call(multiply, [place(A_MATRIX), place(B_MATRIX), place(SUM_BLOCKS), count(HALVES),
-                            count(CHUNKS), count(form.width), count(columns)])  # fmt: skip
+    given = [place(A_MATRIX), place(B_MATRIX), place(SUM_BLOCKS), count(HALVES), count(CHUNKS),
+             count(form.width)]  # fmt: skip
+    if metadata is None:
+        name = multiply_columns_name(form.bits or form.work)
+        multiply = declare(lower.module, multiply_columns_type, name)
+        builder.call(multiply, [*given, count(columns)])
+    else:
+        put(lower, [metadata], place(METADATA))
+        numbers = (metadata_threads(form), product.selector, ELEMENT_BITS[form.a], form.k)
+        find = declare(lower.module, kept_type, "coalesce_find_kept_columns")
+        builder.call(find, [address(METADATA), address(KEPT_COLUMNS), *map(count, numbers)])
+        name = multiply_kept_columns_name(form.work)
+        multiply = declare(lower.module, multiply_kept_columns_type, name)
+        builder.call(multiply, [*given, place(KEPT_COLUMNS), count(columns)])
     scatter = declare(lower.module, sums_type, scatter_name(form.d))
     builder.call(scatter, [registers, place(SUM_BLOCKS), halves])
     if in_frame:
@@ -278,13 +311,13 @@ def _show_operands(
     columns = builder.select(
         builder.icmp_unsigned("==", place, zero), ir.Constant(i32, product.columns), zero
     )
-    parts = [(zero, columns, product.b_along_k)]
+    parts = [(zero, columns, product.chunks, product.b_along_k)]
     if len(descriptors) > 1:
         first = builder.mul(place, ir.Constant(i32, HALVES))
-        parts.insert(0, (first, ir.Constant(i32, HALVES), product.a_along_k))
+        parts.insert(0, (first, ir.Constant(i32, HALVES), CHUNKS, product.a_along_k))
     site = builder.ptrtoint(lower.site(), i64)
-    for descriptor, (first, outers, along_k) in zip(descriptors, parts, strict=True):
-        rest = [ir.Constant(i64, CHUNKS), ir.Constant(i64, int(along_k))]
+    for descriptor, (first, outers, chunks, along_k) in zip(descriptors, parts, strict=True):
+        rest = [ir.Constant(i64, chunks), ir.Constant(i64, int(along_k))]
         tell(lower, inst, "observe_operand", [site, descriptor, first, outers, *rest])
 
 
@@ -307,5 +340,5 @@ def _unpack(lower: WarpLowering, product: Product, room: ir.Value) -> None:
             builder.store(builder.fneg(load(builder, block, part, 16)), block, align=16)
     unpack_b = unpack_name(form.b, turned=product.b_along_k)
     routine = declare(lower.module, unpack_type, unpack_b)
-    cores = ir.Constant(i64, product.columns * CHUNKS)
+    cores = ir.Constant(i64, product.columns * product.chunks)
     builder.call(routine, [at(builder, room, B_CORES), at(builder, room, B_MATRIX), cores])

@@ -37,6 +37,10 @@ multiply_kept_type = ir.FunctionType(
     ir.VoidType(), [pointer, pointer, pointer, i64, i64, i64, pointer]
 )
 
+multiply_kept_columns_type = ir.FunctionType(
+    ir.VoidType(), [pointer, pointer, pointer, *[i64] * 3, pointer, i64]
+)
+
 Unpack = Callable[[ir.IRBuilder, ir.Value], ir.Value]
 
 
@@ -372,12 +376,32 @@ def _define_multiply_kept(module: ir.Module, kind: str) -> None:
     builder.ret_void()
 
 
+def multiply_kept_columns_name(kind: str) -> str:
+    """Name of the routine that does so block column by block column of B."""
+    return f"coalesce_multiply_kept_columns_{kind}"
+
+
+def _define_multiply_kept_columns(module: ir.Module, kind: str) -> None:
+    """``multiply(a, b, sums, halves, chunks, width, kept, columns)``: that many times 8 columns."""
+    builder = routine(module, multiply_kept_columns_type, multiply_kept_columns_name(kind))
+    a, b, sums, halves, chunks, width, kept, columns = builder.function.args
+    one = module.globals[multiply_kept_name(kind)]
+    b_bytes = builder.mul(builder.mul(chunks, width), ir.Constant(i64, 2 * ROWS * 4))
+    sums_bytes = builder.mul(halves, ir.Constant(i64, SUMS * 4))
+    with loop(builder, ir.Constant(i64, 0), columns) as column:
+        here = [at(builder, base, builder.mul(column, step))
+                for base, step in ((b, b_bytes), (sums, sums_bytes))]  # fmt: skip
+        builder.call(one, [a, *here, halves, chunks, width, kept])
+    builder.ret_void()
+
+
 def product_names() -> list[str]:
     """The symbol of every routine of this file."""
     kinds = (*UNPACK, *RAW)
     names = [unpack_name(kind, turned=turned) for kind in kinds for turned in (False, True)]
     names += [name(kind) for kind in SUM_TYPES for name in (gather_name, scatter_name)]
-    names += [multiply_kept_name(kind) for kind in KEPT]
+    for name in (multiply_kept_name, multiply_kept_columns_name):
+        names += [name(kind) for kind in KEPT]
     for name in (multiply_name, multiply_columns_name):
         names += [name(kind) for kind in MULTIPLY]
     return names
@@ -396,3 +420,4 @@ def define_product_routines(module: ir.Module) -> None:
         _define_multiply_columns(module, kind)
     for kind in KEPT:
         _define_multiply_kept(module, kind)
+        _define_multiply_kept_columns(module, kind)

@@ -14,6 +14,7 @@ from benchmarks.matrix_layout import tight
 from emulator.arch import H100
 from emulator.errors import DeviceFault
 from tests.emulator.fragments import BITS
+from tests.emulator.test_sparse import kept, metadata
 from tests.emulator.test_tensor import bound, numbers
 from tests.emulator.warpgroup import Problem, multiply
 
@@ -133,6 +134,43 @@ def test_any_product_of_any_layouts_is_right(card, kinds, width, a, b, flags, se
         made.append(layout)
     scales = [-1 if flag and d != "s32" else 1 for flag in flags[:2]]
     check(card, Problem(d, a_kind, b_kind, n, *made, *scales, flags[2], apart=flags[3]), seed, ends)
+
+
+SPARSE = [  # types of D, A and B, and how many selectors there are
+    ("f32", "f16", "f16", 2), ("f16", "f16", "f16", 2), ("f32", "bf16", "bf16", 2),
+    ("f32", "tf32", "tf32", 2), ("f32", "e4m3", "e5m2", 1), ("s32", "s8", "u8", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("d", "a", "b", "selectors"), SPARSE)
+@pytest.mark.parametrize("from_registers", [False, True])
+@pytest.mark.parametrize("along_k", [True, False])
+def test_a_sparse_matrix_multiplies_what_it_holds(
+    card, d, a, b, selectors, from_registers, along_k
+):
+    """Metadata as ``mma.sp`` has it, in each of the four warps."""
+    random = np.random.default_rng(BITS[a])
+    n, k = 24, 512 // BITS[a]
+    along_k = along_k or BITS[a] != 16
+    a_layout, end = tight(32, True, 1024, 64, 32)
+    b_layout, end = tight(128, along_k, start_after(end), n, 64)
+    patterns = [kept(random, a, k) for _ in range(4)]
+    held = values(random, (64, k // 2), a)
+    dense = np.zeros((64, k))
+    dense[np.concatenate([mask for mask, _ in patterns])] = held.astype(np.float64).reshape(-1)
+    y, z = values(random, (k, n), b), values(random, (64, n), d)
+    expected = dense @ y.astype(np.float64) + z.astype(np.float64)
+    for selector in range(selectors):
+        register = np.concatenate([metadata(codes, a, k, selector) for _, codes in patterns])
+        problem = Problem(d, a, b, n, None if from_registers else a_layout, b_layout,
+                          selector=selector)  # fmt: skip
+        got = multiply(card, problem, held, y, z, end, metadata=register).astype(np.float64)
+        if d == "s32":
+            whole = expected.astype(np.int64).astype(np.int32)
+            assert np.array_equal(got.astype(np.int32), whole)
+        else:
+            y64, z64 = y.astype(np.float64), z.astype(np.float64)
+            assert np.all(np.abs(got - expected) <= bound(dense, y64, z64, expected, d))
 
 
 def test_a_matrix_beyond_shared_memory_is_refused(card):

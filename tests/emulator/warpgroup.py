@@ -43,19 +43,28 @@ def from_warps(registers: np.ndarray, kind: str, columns: int) -> np.ndarray:
 
 
 def kernel(
-    instruction: str, sums: int, a_registers: int, numbers: str, *, apart: bool = False
+    instruction: str,
+    sums: int,
+    a_registers: int,
+    numbers: str,
+    *,
+    apart: bool = False,
+    selector: int = -1,
 ) -> str:
     """PTX of 128 threads: bytes to shared memory, one product, its sums to global memory.
 
     ``numbers``: what follows scale-d. D and A come and go as [register][thread]. ``apart``: the
-    product is in a block of its own, so that registers live across blocks.
+    product is in a block of its own, so that registers live across blocks. ``selector``: with it,
+    the register behind those of A has the metadata of a sparse A.
     """
     begins, ends = ("begins:", "ends:") if apart else ("", "")
     d = [f"%d{i}" for i in range(sums)]
-    a = [f"%a{i}" for i in range(a_registers)]
-    registers = "".join(f"  .reg .b32 {name};\n" for name in (*d, *a))
+    given = [f"%a{i}" for i in range(a_registers + (selector >= 0))]
+    a = given[:a_registers]
+    kept = f"%b_matrix, {given[-1]}, {selector}" if selector >= 0 else "%b_matrix"
+    registers = "".join(f"  .reg .b32 {name};\n" for name in (*d, *given))
     loads = "".join(f"  ld.global.b32 {name}, [%{name[1]}_at+{512 * i}];\n"
-                    for names in (d, a) for i, name in enumerate(names))  # fmt: skip
+                    for names in (d, given) for i, name in enumerate(names))  # fmt: skip
     stores = "".join(f"  st.global.b32 [%d_at+{512 * i}], {name};\n" for i, name in enumerate(d))
     source = "{" + ", ".join(a) + "}" if a else "%a_matrix"
     return f"""
@@ -97,7 +106,7 @@ copy:
 {loads}
 {begins}
   wgmma.fence.sync.aligned;
-  {instruction} {{{", ".join(d)}}}, {source}, %b_matrix, %adds{numbers};
+  {instruction} {{{", ".join(d)}}}, {source}, {kept}, %adds{numbers};
 {ends}
   wgmma.commit_group.sync.aligned;
   wgmma.wait_group.sync.aligned 0;
@@ -122,11 +131,17 @@ class Problem:
     adds: bool = True
     saturates: bool = False
     apart: bool = False
+    selector: int = -1  # of the metadata of a sparse A; -1: A is dense
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether A holds half of its elements."""
+        return self.selector >= 0
 
     @property
     def depth(self) -> int:
         """K."""
-        return 256 // BITS[self.a]
+        return 256 // BITS[self.a] * (1 + self.is_sparse)
 
     @property
     def instruction(self) -> str:
@@ -134,7 +149,8 @@ class Problem:
         shape = f"m64n{self.columns}k{self.depth}"
         end = ".and.popc" if self.a == "b1" else ""
         middle = ".satfinite" if self.saturates else ""
-        return f"wgmma.mma_async.sync.aligned.{shape}{middle}.{self.d}.{self.a}.{self.b}{end}"
+        sp = ".sp" if self.is_sparse else ""
+        return f"wgmma.mma_async{sp}.sync.aligned.{shape}{middle}.{self.d}.{self.a}.{self.b}{end}"
 
     @property
     def numbers(self) -> str:
@@ -150,24 +166,29 @@ class Problem:
 
 
 def multiply(card: Any, problem: Problem, a: np.ndarray, b: np.ndarray, c: np.ndarray,
-             nbytes: int, b_descriptor: int | None = None) -> np.ndarray:  # fmt: skip
+             nbytes: int, b_descriptor: int | None = None,
+             metadata: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
     """D (64 x N) of A (64 x K), B (K x N) and C, by the emulator.
 
-    ``b_descriptor``: what is said of B instead of where it lies.
+    ``b_descriptor``: what is said of B instead of where it lies. A sparse A comes as the elements
+    that it holds, 64 x K / 2, with its ``metadata``, a register of 128 threads.
     """
     bits = BITS[problem.a]
     memory = np.full(nbytes, 0xA5, dtype=np.uint8)
     b_descriptor = problem.b_layout.descriptor if b_descriptor is None else b_descriptor
     a_registers = np.zeros((1, 128), dtype=np.uint32)
     if problem.a_layout is None:
-        place_a = A_PLACES[16, problem.depth, bits]
-        a_registers = by_warps(a, problem.a, place_a, problem.depth)
+        place_a = A_PLACES[16, a.shape[1], bits]
+        a_registers = by_warps(a, problem.a, place_a, a.shape[1])
     else:
         write(memory, patterns(a, problem.a), bits, problem.a_layout)
     write(memory, patterns(b.T, problem.b), bits, problem.b_layout)
     sums = by_warps(c, problem.d, C_PLACES[16], 8)
     count = 4 if problem.a_layout is None else 0
-    source = kernel(problem.instruction, len(sums), count, problem.numbers, apart=problem.apart)
+    if metadata is not None:
+        a_registers = np.concatenate([a_registers[:count], metadata.reshape(1, 128)])
+    source = kernel(problem.instruction, len(sums), count, problem.numbers, apart=problem.apart,
+                    selector=problem.selector)  # fmt: skip
     a_descriptor = problem.a_layout.descriptor if problem.a_layout else 0
     card.run(source, "k", 1, 128, memory, np.uint32(nbytes), a_registers, sums,
              np.uint64(a_descriptor), np.uint64(b_descriptor),
