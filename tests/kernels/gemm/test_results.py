@@ -33,6 +33,9 @@ from tests.kernels.gemm.shapes import SMALL, THROUGH_REGISTERS, options
 
 SGEMM = [entry for entry in ENTRIES if not entry.tensor]
 HGEMM = [entry for entry in ENTRIES if entry.tensor]
+# Where rows do not begin at multiples of 16 bytes, these are hgemm_multistage, whose tests say so.
+HOPPER = [entry for entry in HGEMM if entry.file == "hgemm_wgmma.cu"]
+BEFORE_HOPPER = [entry for entry in HGEMM if entry not in HOPPER]
 # round a warp, a slice, the small tiles, the tile of the register steps; and anything else
 EDGE = st.integers(0, 40) | st.sampled_from([63, 64, 65, 127, 128, 129]) | st.integers(0, 150)
 SEED = st.integers(0, 2**32 - 1)
@@ -70,7 +73,7 @@ def test_a_can_be_transposed_on_its_way_through_registers(device, sizes, seed):
     assert wrong(device, entry, sizes, seed, beta=0.5, tile=THROUGH_REGISTERS) is None
 
 
-@pytest.mark.parametrize("entry", HGEMM, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", BEFORE_HOPPER, ids=lambda entry: entry.name)
 @settings(max_examples=30)
 @given(sizes=st.tuples(EDGE, EDGE, EDGE) | st.tuples(EDGE, *[st.integers(0, 16).map(
     lambda n: 8 * n)] * 2), seed=SEED)  # fmt: skip
@@ -81,6 +84,19 @@ def test_a_can_be_transposed_on_its_way_through_registers(device, sizes, seed):
 @example(sizes=(31, 136, 200), seed=0)
 def test_hgemm_is_the_product_to_within_its_rounding(device, entry, sizes, seed):
     assert wrong(device, entry, sizes, seed, **options(entry.name)) is None
+
+
+@pytest.mark.parametrize("entry", HOPPER, ids=lambda entry: entry.name)
+@settings(max_examples=30)
+@given(
+    m=EDGE, n=st.integers(0, 35).map(lambda n: 8 * n), k=st.integers(1, 30).map(lambda n: 8 * n),
+    seed=SEED,
+)  # fmt: skip
+@example(m=1, n=8, k=8, seed=0)
+@example(m=64, n=128, k=128, seed=0)
+@example(m=65, n=264, k=200, seed=0)
+def test_hopper_multiplies_any_rows_that_tma_takes(device, entry, m, n, k, seed):
+    assert wrong(device, entry, (m, n, k), seed, **options(entry.name)) is None
 
 
 @pytest.mark.parametrize(
@@ -111,7 +127,7 @@ def test_inputs_and_outputs_have_the_dtypes_there_are(device, name, dtype, out):
     assert wrong(device, BY_NAME[name], (40, 72, 48), **more) is None
 
 
-@pytest.mark.parametrize("entry", HGEMM, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", [*BEFORE_HOPPER, HOPPER[0]], ids=lambda entry: entry.name)
 def test_an_epilogue_is_right_for_rows_that_begin_anywhere(device, entry):
     more = {**options(entry.name), "epilogue": EVERYTHING}
     assert wrong(device, entry, (35, 67, 21), **more) is None
@@ -144,11 +160,12 @@ def test_several_groups_of_tiles_cover_the_whole_matrix(device):
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_nan_and_infinity_reach_their_row_or_column_and_no_other(device, entry):
     dtype = np.float16 if entry.tensor else np.float32
-    a, b = np.ones((37, 19), dtype), np.ones((19, 41), dtype)
-    a[5, 18], b[0, 40] = np.nan, np.inf
-    out = device.empty((37, 41), dtype)
+    k, n = (24, 48) if entry in HOPPER else (19, 41)
+    a, b = np.ones((37, k), dtype), np.ones((k, n), dtype)
+    a[5, k - 1], b[0, 40] = np.nan, np.inf
+    out = device.empty((37, n), dtype)
     entry.step(device, device.asarray(a), device.asarray(b), out, **options(entry.name))
-    expected = np.full((37, 41), 19.0)
+    expected = np.full((37, n), float(k))
     expected[:, 40] = np.inf
     expected[5] = np.nan
     np.testing.assert_array_equal(device.to_host(out), expected)
@@ -178,7 +195,7 @@ ODD, WIDE = (35, 37, 21), (33, 72, 40)  # rows that begin anywhere, and at 16 by
 
 @pytest.mark.parametrize(
     ("entry", "sizes"),
-    [(entry, ODD) for entry in ENTRIES]
+    [(entry, ODD) for entry in ENTRIES if entry not in HOPPER]
     + [(entry, WIDE) for entry in ENTRIES if entry.file != "sgemm.cu"],
     ids=lambda given: getattr(given, "name", str(given)),
 )
