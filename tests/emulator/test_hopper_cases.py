@@ -27,25 +27,26 @@ def program(source: str, options: tuple[str, ...]) -> Program:
 
 
 @pytest.mark.parametrize("case", ALL, ids=[case.name for case in ALL])
-def test_a_case_leaves_what_it_should(case: Case) -> None:
+def test_a_case_leaves_what_it_should_and_no_check_complains(case: Case) -> None:
     device = EmulatedDevice(timeout_s=120)
     placed = case.on(device)
-    kernel = program(case.source, case.options)
-    theirs = recorded().get(case.name)
-    counted = theirs["counters"] if theirs else {}
-    counters = {name: counted[name] for name in case.counters if name in counted}
-    report = case.run(device, kernel, placed, "profile" if counters else "launch")
+    report = device.profile(
+        program(case.source, case.options)[case.kernel], case.grid, case.block, placed.arguments,
+        case.shared_bytes, cluster=case.cluster, checks="all",
+    )  # fmt: skip
+    assert report.findings == ()
     found = [device.to_host(array) for array in placed.outputs]
     for output, expected in zip(found, placed.expected or (), strict=False):
         assert not case.differs(output, expected)
+    theirs = recorded().get(case.name)
     if case.name == ROUNDS_OTHERWISE:
         assert found[0].tobytes() != as_hopper_adds(case).tobytes(), "then hold it to the record"
     elif theirs is not None:
         differ = [agrees(case, o, e) for o, e in zip(found, theirs["outputs"], strict=True)]
         assert not any(differ), f"{differ}; if the case has changed, {AGAIN}"
     if theirs is not None:
-        ours = {name: report.counters.get(name) for name in counters} if counters else {}
-        assert ours == counters
+        counted = {n: theirs["counters"][n] for n in case.counters if n in theirs["counters"]}
+        assert {name: report.counters.get(name) for name in counted} == counted
 
 
 def as_hopper_adds(case: Case) -> np.ndarray:
@@ -71,17 +72,6 @@ def test_sums_on_an_h100_are_cut_off_two_bits_below_a_float32s() -> None:
     case = next(case for case in ALL if case.name == ROUNDS_OTHERWISE)
     (theirs,) = recorded()[case.name]["outputs"]
     assert kept(case, as_hopper_adds(case)) == theirs
-
-
-@pytest.mark.parametrize("case", ALL, ids=[case.name for case in ALL])
-def test_no_check_complains_about_a_case(case: Case) -> None:
-    device = EmulatedDevice(timeout_s=120)
-    placed = case.on(device)
-    report = device.profile(
-        program(case.source, case.options)[case.kernel], case.grid, case.block, placed.arguments,
-        case.shared_bytes, cluster=case.cluster, checks="all",
-    )  # fmt: skip
-    assert report.findings == ()
 
 
 def test_what_is_recorded_is_of_cases_that_there_are() -> None:
