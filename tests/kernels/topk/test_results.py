@@ -20,8 +20,7 @@ SHAPES = (None, MISLED, FILTERED)
 # Each is compiled for itself, which takes longer than running it: (dtype, shape, largest).
 VARIANTS = (
     (np.float32, None, True), (np.float32, MISLED, False), (np.float32, FILTERED, True),
-    (np.float16, FILTERED, False), (np.int32, MISLED, True), (ml_dtypes.bfloat16, None, False),
-    (np.uint32, None, True),
+    (np.float16, FILTERED, False), (ml_dtypes.bfloat16, None, False),
 )  # fmt: skip
 
 
