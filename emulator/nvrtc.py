@@ -120,13 +120,16 @@ class Recipe:
     instances: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()  # texts by name, before any file
 
+    def included(self) -> dict[str, str]:
+        """The files that ``#include "..."`` finds beside the source, and theirs: text by name."""
+        return {path.name: text for path, text in _headers(self.source, self.folder, {}).items()}
+
     def compile(self, arch: str) -> Compiled:
         """Compile, or take from the cache."""
-        headers = b"".join(_headers(self.source, self.folder, set()))
         key = digest(
             repr(version()).encode(), arch.encode(), self.name.encode(),
             repr((self.options, self.instances, self.headers)).encode(), self.source.encode(),
-            headers,
+            repr(self.included()).encode(),
         )  # fmt: skip
 
         def make() -> bytes:
@@ -146,18 +149,15 @@ class Recipe:
         return Compiled(stored["ptx"], b64decode(stored["cubin"]), stored["mangled"])
 
 
-def _headers(source: str, folder: Path | None, seen: set[Path]) -> list[bytes]:
-    """The contents of ``#include "..."`` files beside the source, and of theirs."""
+def _headers(source: str, folder: Path | None, found: dict[Path, str]) -> dict[Path, str]:
+    """``found``, and what ``source`` includes from its folder, and what that includes."""
     if folder is None:
-        return []
-    found: list[bytes] = []
+        return found
     for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', source, re.MULTILINE):
         path = (folder / name).resolve()
-        if path.is_file() and path not in seen:
-            seen.add(path)
-            text = path.read_bytes()
-            found += [name.encode(), text]
-            found += _headers(text.decode(errors="replace"), path.parent, seen)
+        if path.is_file() and path not in found:
+            found[path] = path.read_text(errors="replace")
+            _headers(found[path], path.parent, found)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import escape
 
 from emulator import LineReport, Report
@@ -26,31 +27,55 @@ PLENTY = 1.01  # times the fewest sectors that would do; above it a line is mark
 
 
 class Source:
-    """Source text to show: coloured by the front end, as any code block is."""
+    """Source text to show, file by file: coloured by the front end, as any code block is."""
 
-    def __init__(self, file: str, first_line: int, text: str) -> None:
-        self.file = file
-        self.first_line = first_line
-        self.text = text
+    def __init__(self, parts: Sequence[tuple[str, int, str]]) -> None:
+        self.parts = tuple(parts)  # file, first line, text
+
+    @property
+    def text(self) -> str:
+        """All of it, without the names of the files."""
+        return "\n\n".join(text for _, _, text in self.parts)
 
     def _repr_markdown_(self) -> str:
-        return f"`{self.file}`, from line {self.first_line}\n```c++\n{self.text}\n```"
+        return "\n\n".join(
+            f"`{file}`, from line {line}\n```c++\n{text}\n```" for file, line, text in self.parts
+        )
 
     def __repr__(self) -> str:
-        return f"{self.file}, from line {self.first_line}\n{self.text}"
+        return "\n\n".join(f"{file}, from line {line}\n{text}" for file, line, text in self.parts)
 
 
 def show_source(kernel: KernelFunction, *functions: str) -> Source:
     """The source of ``kernel``, cut out of the file that it was compiled from.
 
-    ``functions`` names further functions of that file, such as a template that the kernel calls;
-    they are shown first. Raises ValueError for a function that the file does not have.
+    ``functions`` names further functions, such as a template that the kernel calls: of that file,
+    or of headers of ours that it includes. Functions of headers are shown first. Raises ValueError
+    for a function that none of them has.
     """
-    text = kernel.program.source
-    spans = sorted(function_lines(text, name) for name in (*functions, kernel.name))
-    lines = text.splitlines()
-    parts = ["\n".join(lines[first - 1 : last]) for first, last in spans]
-    return Source(kernel.program.name, spans[0][0], "\n\n".join(parts))
+    files = {**kernel.program.headers, kernel.program.name: kernel.program.source}
+    wanted: dict[str, list[tuple[int, int]]] = {file: [] for file in files}
+    for name in (*functions, kernel.name):
+        file, first, last = _definition(files, name)
+        wanted[file].append((first, last))
+    parts = []
+    for file, spans in wanted.items():
+        lines = files[file].splitlines()
+        cut = ["\n".join(lines[first - 1 : last]) for first, last in sorted(spans)]
+        if cut:
+            parts.append((file, min(spans)[0], "\n\n".join(cut)))
+    return Source(parts)
+
+
+def _definition(files: dict[str, str], name: str) -> tuple[str, int, int]:
+    """The file that defines a function, and the definition's first and last line."""
+    for file, text in reversed(files.items()):  # the kernel's own file before what it includes
+        try:
+            first, last = function_lines(text, name)
+        except ValueError:
+            continue
+        return file, first, last
+    raise ValueError(f"there is no function {name!r} in {', '.join(reversed(files))}")
 
 
 def function_lines(text: str, name: str) -> tuple[int, int]:
@@ -66,7 +91,9 @@ def function_lines(text: str, name: str) -> tuple[int, int]:
             at += 1
         lines = text.splitlines()
         first = text.count("\n", 0, found.start()) + 1
-        while first > 1 and lines[first - 2].strip() and lines[first - 2].strip()[-1] not in "};":
+        while first > 1 and (above := lines[first - 2].strip()):
+            if above[-1] in "};" or above[0] == "#":
+                break
             first -= 1
         return first, text.count("\n", 0, at) + 1
     raise ValueError(f"the source has no function {name!r}")

@@ -43,6 +43,11 @@ class Program:
         """The text of the main source file, "" when there is none."""
         return next(iter(self.sources.values()), "")
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The text of what it includes from its folder, by name. Findings name who includes it."""
+        return self.recipe.included() if self.recipe else {}
+
     @functools.cached_property
     def module(self) -> emulator.Module:
         """The PTX, read."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from emulator import LineReport, Report
@@ -53,7 +55,7 @@ def report() -> Report:
 def test_a_kernels_source_is_its_files_with_the_comment_above(gather: KernelFunction) -> None:
     shown = show_source(gather)
     assert shown.text.splitlines() == SOURCE.splitlines()[9:13]
-    assert shown.first_line == 10
+    assert "gather.cu, from line 10" in repr(shown)
     assert "gather.cu" in shown._repr_markdown_()
 
 
@@ -66,6 +68,23 @@ def test_functions_that_it_calls_can_be_shown_too(gather: KernelFunction) -> Non
 def test_a_call_is_not_taken_for_the_definition() -> None:
     text = "void g(); void f() { g(); }\n\nvoid g() {\n}\n"
     assert function_lines(text, "g") == (3, 4)
+
+
+def test_functions_of_its_headers_are_found_and_named(tmp_path: Path) -> None:
+    """Headers are the reader's own, too: with their names and their lines."""
+    (tmp_path / "twice.cuh").write_text(
+        "// Two times x.\n__device__ int twice(int x) { return 2 * x; }\n"
+    )
+    (tmp_path / "double.cu").write_text(
+        '#include "twice.cuh"\n'
+        'extern "C" __global__ void doubled(int* y) { y[threadIdx.x] = twice(y[threadIdx.x]); }\n'
+    )
+    doubled = cuda_program(tmp_path / "double.cu")["doubled"]
+    shown = show_source(doubled, "twice")
+    assert shown.text.startswith("// Two times x.\n__device__ int twice")
+    assert shown.text.endswith("y[threadIdx.x] = twice(y[threadIdx.x]); }")
+    assert "`twice.cuh`, from line 1" in shown._repr_markdown_()
+    assert "`double.cu`, from line 2" in shown._repr_markdown_()
 
 
 def test_a_function_that_is_not_there_is_named(gather: KernelFunction) -> None:
