@@ -24,6 +24,7 @@ ENV PIP_NO_CACHE_DIR=1
 RUN make setup
 
 COPY --chown=learner . .
+RUN make routines
 
 EXPOSE 8888
 CMD ["make", "start", "ARGS=--no-browser --ip=0.0.0.0 --port=8888"]

@@ -21,12 +21,13 @@ JOBS ?= logical
 ROOT_USER := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help start test setup lint types generated unit format generate constraints clean
+.PHONY: help start test setup routines lint types generated unit format generate constraints clean
 
 help:
 	@echo "make start        set up .venv and open the course in JupyterLab"
 	@echo "make test         set up .venv and run lint, types, checks of generated files, tests"
 	@echo "make setup        set up .venv only"
+	@echo "make routines     compile the software GPU's own routines, which start and test do"
 	@echo "make lint | types | generated | unit     one part of make test"
 	@echo "make format       format and fix what ruff can"
 	@echo "make generate     write generated files anew: labs, environment.yml, tables in emulator/README.md"
@@ -39,7 +40,11 @@ setup:
 		echo "Install it (Debian, Ubuntu: sudo apt install python3), then run this again."; exit 1; }
 	@$(PYTHON) tools/set_up.py
 
-start: setup
+# Half a minute once, and none in the middle of a lesson or in each process that runs tests.
+routines: setup
+	@$(VENV) -m emulator.prepare
+
+start: routines
 	@$(VENV) -m jupyterlab $(ROOT_USER) --log-level=WARN --ServerApp.root_dir="$(CURDIR)" \
 		--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
@@ -56,7 +61,7 @@ generated: setup
 	$(VENV) tools/conda_environment.py --check
 	$(VENV) -m grader make-labs --check
 
-unit: setup
+unit: routines
 	$(VENV) -m pytest -n $(JOBS)
 
 format: setup

@@ -28,19 +28,27 @@ def digest(*parts: bytes) -> str:
     return total.hexdigest()
 
 
+def stored(shelf: str, key: str) -> bytes | None:
+    """The entry ``key`` of a shelf; None when it is not there or is damaged.
+
+    Its file starts with the hash of what follows.
+    """
+    try:
+        kept = (directory() / shelf / key).read_bytes()
+    except OSError:
+        return None
+    return kept[32:] if hashlib.sha256(kept[32:]).digest() == kept[:32] else None
+
+
 def cached(shelf: str, key: str, make: Callable[[], bytes]) -> bytes:
     """The entry ``key`` of a shelf ("programs", "code"), made when it is not there or is damaged.
 
-    An entry starts with the hash of what follows. Where the directory cannot be written, nothing is
-    kept, and one warning says so.
+    Where the directory cannot be written, nothing is kept, and one warning says so.
     """
+    kept = stored(shelf, key)
+    if kept is not None:
+        return kept
     path = directory() / shelf / key
-    try:
-        stored = path.read_bytes()
-    except OSError:
-        stored = b""
-    if stored and hashlib.sha256(stored[32:]).digest() == stored[:32]:
-        return stored[32:]
     made = make()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

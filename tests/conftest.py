@@ -10,6 +10,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from emulator.cache import directory
+from emulator.native import compiled
+
 # Deadlines are off because the first example of a test may compile a kernel.
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
@@ -20,10 +23,19 @@ OWN_CACHE = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Send the compile cache to a fresh folder, one for all worker processes of this run."""
+    """Send the compile cache to a fresh folder, one for all worker processes of this run.
+
+    Only the software GPU's own routines are taken along, as ``make routines`` left them: each is
+    known by a hash of all that it is made from.
+    """
     if hasattr(config, "workerinput"):
         return  # a worker has inherited the folder
     folder = tempfile.mkdtemp(prefix="coalesce-tests-")
+    shelf = Path(folder) / compiled.SHELF
+    shelf.mkdir()
+    for code in map(compiled.key_of, compiled.entries()):
+        if (kept := directory() / compiled.SHELF / code).exists():
+            shutil.copy(kept, shelf)
     os.environ[CACHE] = folder
     config.stash[OWN_CACHE] = folder
 

@@ -26,7 +26,7 @@ import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from emulator.cache import cached, digest
+from emulator.cache import cached, digest, stored
 from emulator.native.target import target_machine
 
 # Modules of routines, below ``emulator``.
@@ -75,6 +75,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 PACKAGE = Path(__file__).parent.parent
 PREFIX = "coalesce_"
+SHELF = "code"  # of the cache
 LLVM_TYPES = {
     "void": ir.VoidType(), "int32": ir.IntType(32), "int64": ir.IntType(64),
     "float32": ir.FloatType(), "float64": ir.DoubleType(),
@@ -273,7 +274,17 @@ def _routine_types(decorator: ast.expr) -> tuple[str, ...] | None:
 
 def compiled_routine(name: str) -> bytes:
     """A routine's object code, from the cache or from Numba."""
-    return cached("code", digest(_key().encode(), name.encode()), lambda: _compile(name))
+    return cached(SHELF, key_of(name), lambda: _compile(name))
+
+
+def is_compiled(name: str) -> bool:
+    """Whether a routine's object code is in the cache."""
+    return stored(SHELF, key_of(name)) is not None
+
+
+def key_of(name: str) -> str:
+    """What a routine's object code is called on its shelf of the cache."""
+    return digest(_key().encode(), name.encode())
 
 
 @functools.cache
