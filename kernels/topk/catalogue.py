@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from kernels.launches import Step
 from kernels.topk.filtered import topk_filtered
+from kernels.topk.queues import MOST_K
 from kernels.topk.radix import topk_air, topk_radix8, topk_radix11
 from kernels.topk.sort import topk_sort
-from kernels.topk.warpselect import MOST_K, topk_block_select, topk_grid_select, topk_warp_select
+from kernels.topk.warpselect import topk_block_select, topk_grid_select, topk_warp_select
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernels.launches import blocks_for
 from kernels.runtime import Device
 from kernels.topk.launches import LONGEST, check, given, kernel_of
-from kernels.topk.warpselect import MOST_K, WARPS
+from kernels.topk.queues import WARPS, check_queue, handed_bytes, registers_for
 
 
 def topk_merge(
@@ -32,11 +31,7 @@ def topk_merge(
     and offsets that int32 indices do not reach; ArgumentError for other arrays.
     """
     rows = check("topk_merge", piece, running_values, running_indices, lengths, piece=True)
-    if rows.k > MOST_K:
-        raise ValueError(
-            f"topk_merge: k is {rows.k}, but a queue in registers has at most {MOST_K} places; "
-            "keep fewer"
-        )
+    check_queue("topk_merge", rows, "keep fewer")
     if offset < 0 or offset + rows.length > LONGEST:
         raise ValueError(
             f"topk_merge: the piece is elements {offset} to {offset + rows.length} of a row; they "
@@ -44,7 +39,7 @@ def topk_merge(
         )
     if not rows.count * rows.k * rows.length:
         return
-    registers = 1 << (blocks_for(rows.k, 32) - 1).bit_length()
+    registers = registers_for(rows.k)
     kernel = kernel_of(
         "merge", "topk_merge", rows, largest, lengths, threads=32 * WARPS,
         template=str(registers),
@@ -53,5 +48,5 @@ def topk_merge(
     device.launch(
         kernel, rows.count, 32 * WARPS,
         (piece, *given(lengths), running_values, running_indices, rows.length, rows.k, offset),
-        WARPS // 2 * 32 * registers * 8,
+        handed_bytes(registers),
     )  # fmt: skip

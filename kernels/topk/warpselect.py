@@ -14,10 +14,9 @@ import numpy as np
 from kernels.launches import blocks_for
 from kernels.runtime import Device
 from kernels.topk.launches import Rows, check, given, kernel_of
+from kernels.topk.queues import WARPS, check_queue, handed_bytes, registers_for
 
-MOST_K = 1024  # of which a lane has 32, in 64 registers
 ROWS = 4  # of a block of warp_select
-WARPS = 8  # of a block of the others
 LOADS = 8  # on their way, a lane, as in warpselect.cu
 BLOCKS_PER_SM = 2  # of grid_select
 
@@ -38,7 +37,7 @@ def topk_warp_select(
     rows = _check("topk_warp_select", x, values, indices, lengths)
     if not rows.count * rows.k:
         return
-    n = _registers(rows.k)
+    n = registers_for(rows.k)
     kernel = kernel_of(
         "warpselect", "topk_warp_select", rows, largest, lengths, threads=32 * ROWS,
         template=f"{n}, {_thread_queue(n)}",
@@ -60,7 +59,7 @@ def topk_block_select(
     rows = _check("topk_block_select", x, values, indices, lengths)
     if not rows.count * rows.k:
         return
-    n = _registers(rows.k)
+    n = registers_for(rows.k)
     kernel = kernel_of(
         "warpselect", "topk_block_select", rows, largest, lengths, threads=32 * WARPS,
         template=f"{n}, {_thread_queue(n)}",
@@ -68,7 +67,7 @@ def topk_block_select(
     )  # fmt: skip
     device.launch(
         kernel, rows.count, 32 * WARPS,
-        (x, *given(lengths), values, indices, rows.length, rows.k), _handed(n),
+        (x, *given(lengths), values, indices, rows.length, rows.k), handed_bytes(n),
     )  # fmt: skip
 
 
@@ -82,7 +81,7 @@ def topk_grid_select(
     rows = _check("topk_grid_select", x, values, indices, lengths)
     if not rows.count * rows.k:
         return
-    n = _registers(rows.k)
+    n = registers_for(rows.k)
     most = max(BLOCKS_PER_SM * device.arch.sm_count // rows.count, 1)
     blocks = min(blocks_for(rows.length, 32 * WARPS * LOADS), most)
     kept = device.empty((rows.count, blocks, 32 * n), np.uint64)
@@ -98,34 +97,20 @@ def topk_grid_select(
     )  # fmt: skip
     device.launch(
         select, (rows.count, blocks), 32 * WARPS, (x, *given(lengths), kept, rows.length, rows.k),
-        32 * WARPS * 8 + _handed(n),
+        32 * WARPS * 8 + handed_bytes(n),
     )  # fmt: skip
     device.launch(
         merge, rows.count, 32 * WARPS,
-        (x, *given(lengths), kept, values, indices, rows.length, rows.k, blocks), _handed(n),
+        (x, *given(lengths), kept, values, indices, rows.length, rows.k, blocks), handed_bytes(n),
     )  # fmt: skip
 
 
 def _check(name: str, x: Any, values: Any, indices: Any, lengths: Any) -> Rows:
     rows = check(name, x, values, indices, lengths)
-    if rows.k > MOST_K:
-        raise ValueError(
-            f"{name}: k is {rows.k}, but a queue in registers has at most {MOST_K} places; use "
-            "topk_air or topk_filtered"
-        )
+    check_queue(name, rows, "use topk_air or topk_filtered")
     return rows
-
-
-def _registers(k: int) -> int:
-    """Entries a lane of a queue of k: a power of two, which the networks need."""
-    return 1 << (blocks_for(k, 32) - 1).bit_length()
 
 
 def _thread_queue(registers: int) -> int:
     """Entries of a lane's own queue: the longer the other, the dearer a merge."""
     return min(registers, 2 if registers <= 2 else 4 if registers <= 8 else 8)
-
-
-def _handed(registers: int) -> int:
-    """Bytes of shared memory for the queues of half a block's warps."""
-    return WARPS // 2 * 32 * registers * 8
