@@ -22,10 +22,6 @@ struct Found {
   unsigned blocks;  // that have handed in the best of their part of the sample
 };
 
-__device__ unsigned length_of(const int* lengths, int row, unsigned n) {
-  return lengths ? min(unsigned(max(lengths[row], 0)), n) : n;
-}
-
 // A number that looks random.
 __device__ unsigned scrambled(unsigned x) {
   x = (x ^ x >> 16) * 0x85EBCA6Bu;
@@ -49,7 +45,7 @@ __device__ void topk_pivot(const Key* keys, const int* lengths, Found* found, En
   int r = blockIdx.y, blocks = gridDim.x;
   constexpr int PART = ITEMS * THREADS;
   unsigned sample = blocks * PART;
-  Row<LARGEST, Key> row{keys + size_t(r) * n, length_of(lengths, r, n)};
+  auto row = row_of<LARGEST>(keys, lengths, n, r);
   if (row.length <= sample) return;  // everything is kept
 
   Held<ITEMS> mine;
@@ -103,7 +99,7 @@ __device__ void topk_filter(const Key* keys, const int* lengths, Found* found, E
   __shared__ Entry staged[STAGED];
   __shared__ unsigned count, start;
   int r = blockIdx.y;
-  Row<LARGEST, Key> row{keys + size_t(r) * n, length_of(lengths, r, n)};
+  auto row = row_of<LARGEST>(keys, lengths, n, r);
   kept += size_t(r) * room;
   Entry pivot = found[r].pivot, best = 0;
   Bar<LARGEST> bar(pivot >> 32);
@@ -207,7 +203,7 @@ __device__ void topk_finish(const Key* keys, const int* lengths, Found* found,
                             unsigned room, unsigned k) {
   __shared__ Scratch s;
   int r = blockIdx.x;
-  Row<LARGEST, Key> row{keys + size_t(r) * n, length_of(lengths, r, n)};
+  auto row = row_of<LARGEST>(keys, lengths, n, r);
   unsigned there = outputs(values, indices, row.length, k, r);
   Found f = found[r];
   __syncthreads();
@@ -238,7 +234,7 @@ __device__ void topk_select(const Key* keys, const int* lengths, Key* values, in
                             unsigned n, unsigned k) {
   __shared__ Scratch s;
   int r = blockIdx.x;
-  Row<LARGEST, Key> row{keys + size_t(r) * n, length_of(lengths, r, n)};
+  auto row = row_of<LARGEST>(keys, lengths, n, r);
   unsigned there = outputs(values, indices, row.length, k, r);
   if (there == 0) return;
   Ranks<ITEMS> ranks;

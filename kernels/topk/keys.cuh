@@ -57,3 +57,10 @@ struct Row {
     return entry_of(rank_of<LARGEST>(keys[i]), i);
   }
 };
+
+// Row r of a matrix, whose rows are n elements apart; `lengths`, where there are any, say how many of
+// each count.
+template <bool LARGEST, class Key, class Number>
+__device__ Row<LARGEST, Key> row_of(const Key* keys, const int* lengths, unsigned n, Number r) {
+  return {keys + size_t(r) * n, lengths ? min(unsigned(max(lengths[r], 0)), n) : n};
+}

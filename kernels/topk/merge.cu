@@ -7,14 +7,15 @@ template <bool LARGEST, int N, class Key>
 __device__ void topk_merge(const Key* keys, const int* lengths, Key* values, int* indices,
                            unsigned n, unsigned k, unsigned offset) {
   extern __shared__ Entry handed[];
-  unsigned r = blockIdx.x, length = lengths ? min(unsigned(max(lengths[r], 0)), n) : n;
-  keys += size_t(r) * n, values += size_t(r) * k, indices += size_t(r) * k;
+  unsigned r = blockIdx.x;
+  auto row = row_of<LARGEST>(keys, lengths, n, r);
+  values += size_t(r) * k, indices += size_t(r) * k;
   Running<LARGEST, N> best(k);
   best.load(values, indices);
   // all lanes of a warp go round equally often, as the queues need it
-  for (unsigned first = threadIdx.x / 32 * 32; first < length; first += blockDim.x) {
+  for (unsigned first = threadIdx.x / 32 * 32; first < row.length; first += blockDim.x) {
     unsigned at = first + lane_id();
-    best.offer(at < length ? keys[at] : Key(), offset + at, at < length);
+    best.offer(at < row.length ? row.keys[at] : Key(), offset + at, at < row.length);
   }
   best.store(values, indices, handed);
 }

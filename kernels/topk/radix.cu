@@ -115,8 +115,7 @@ struct Work {
 
   __device__ Work(const Key* keys, const int* lengths, Key* values, int* indices, unsigned n,
                   unsigned k)
-      : row{keys + size_t(blockIdx.x) * n, n}, values(values), indices(indices) {
-    if (lengths) row.length = min(unsigned(max(lengths[blockIdx.x], 0)), n);
+      : row(row_of<LARGEST>(keys, lengths, n, blockIdx.x)), values(values), indices(indices) {
     there = min(k, row.length);
     if (!values) return;
     this->values += size_t(blockIdx.x) * k, this->indices += size_t(blockIdx.x) * k;

@@ -89,9 +89,8 @@ template <bool LARGEST, class Key>
 __device__ void sort_entries(const Key* keys, const int* lengths, Entry* to, unsigned n) {
   unsigned at = blockIdx.x * BLOCK + threadIdx.x;
   if (at >= n) return;
-  Row<LARGEST, Key> row{keys + size_t(blockIdx.y) * n, 0};
-  bool there = !lengths || int(at) < lengths[blockIdx.y];
-  to[size_t(blockIdx.y) * n + at] = there ? row[at] : 0;
+  auto row = row_of<LARGEST>(keys, lengths, n, blockIdx.y);
+  to[size_t(blockIdx.y) * n + at] = at < row.length ? row[at] : 0;
 }
 
 // Entries of what was selected: n is that of a row of keys.

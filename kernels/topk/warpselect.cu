@@ -10,11 +10,6 @@
 
 #include "queues.cuh"
 
-template <bool LARGEST, class Key>
-__device__ Row<LARGEST, Key> row_of(const Key* keys, const int* lengths, unsigned n, unsigned r) {
-  return {keys + size_t(r) * n, lengths ? min(unsigned(max(lengths[r], 0)), n) : n};
-}
-
 // A warp writes the first k of its queue: the keys that lie there, and their indices; -1 where the
 // row has ended.
 template <bool LARGEST, class Key, int N>
