@@ -39,10 +39,11 @@ __device__ unsigned aim(unsigned k, unsigned length, unsigned sample, float marg
 // Each of a row's blocks samples ITEMS * THREADS elements and hands in those that may be among the
 // best `wanted` of all samples; the last one to do so selects the pivot from what they handed in.
 template <bool LARGEST, int ITEMS, class Key>
-__device__ void topk_pivot(const Key* keys, const int* lengths, Found* found, Entry* best,
+__device__ void topk_pivot(const Key* keys, const int* lengths, Entry* state, Entry* best,
                            unsigned n, unsigned k, unsigned room, float margin) {
   __shared__ Scratch s;
   int r = blockIdx.y, blocks = gridDim.x;
+  Found* found = reinterpret_cast<Found*>(state);
   constexpr int PART = ITEMS * THREADS;
   unsigned sample = blocks * PART;
   auto row = row_of<LARGEST>(keys, lengths, n, r);
@@ -93,12 +94,13 @@ struct alignas(16) Pack {
 };
 
 template <bool LARGEST, int BLOCK, int LOADS, class Key>
-__device__ void topk_filter(const Key* keys, const int* lengths, Found* found, Entry* kept,
+__device__ void topk_filter(const Key* keys, const int* lengths, Entry* state, Entry* kept,
                             unsigned n, unsigned room) {
   constexpr int PACK = Pack<Key>::SIZE;
   __shared__ Entry staged[STAGED];
   __shared__ unsigned count, start;
   int r = blockIdx.y;
+  Found* found = reinterpret_cast<Found*>(state);
   auto row = row_of<LARGEST>(keys, lengths, n, r);
   kept += size_t(r) * room;
   Entry pivot = found[r].pivot, best = 0;
@@ -198,13 +200,14 @@ struct KeptOrRow {
 };
 
 template <bool LARGEST, class Key>
-__device__ void topk_finish(const Key* keys, const int* lengths, Found* found,
+__device__ void topk_finish(const Key* keys, const int* lengths, Entry* state,
                             const Entry* kept, Key* values, int* indices, unsigned n,
                             unsigned room, unsigned k) {
   __shared__ Scratch s;
   int r = blockIdx.x;
   auto row = row_of<LARGEST>(keys, lengths, n, r);
   unsigned there = outputs(values, indices, row.length, k, r);
+  Found* found = reinterpret_cast<Found*>(state);
   Found f = found[r];
   __syncthreads();
   if (threadIdx.x == 0) found[r] = {};  // for the next time

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from kernels.launches import blocks_for
-from kernels.runtime import Device, KernelFunction
-from kernels.topk.launches import FOUND, Rows, check, instance
+from kernels.runtime import Device
+from kernels.topk.launches import Rows, check, given, kernel_of, zeros
 
 THREADS = 1024  # of a block that selects, as in select.cuh
+STATE = 3  # 64-bit words of what is known of a row, as in filter.cu
 MOST_ITEMS = 8  # elements a thread of a row that its block holds in registers
 
 
@@ -85,66 +86,44 @@ def topk_filtered(
     rows = check("topk_filtered", x, values, indices, lengths)
     if not rows.count * rows.k:
         return
-    given = () if lengths is None else (lengths,)
     if rows.length <= MOST_ITEMS * THREADS and shape is None:
         items = 1 << (blocks_for(rows.length, THREADS) - 1).bit_length()
-        kernel = _kernel("topk_select", rows, largest, lengths, FilterShape(items=items))
-        arguments = (x, *given, values, indices, rows.length, rows.k)
-        device.launch(kernel, rows.count, THREADS, arguments)
+        alone = kernel_of(
+            "filter", "topk_select", rows, largest, lengths, threads=THREADS, least=1,
+            template=str(items), parameters="KEY* values, int* indices, unsigned n, unsigned k",
+        )  # fmt: skip
+        arguments = (x, *given(lengths), values, indices, rows.length, rows.k)
+        device.launch(alone, rows.count, THREADS, arguments)
         return
     chosen = shape or shape_for(rows)
     room = chosen.room(rows)
-    found = device.asarray(np.zeros((rows.count, FOUND), np.uint64))
+    pivot = kernel_of(
+        "filter", "topk_pivot", rows, largest, lengths, threads=THREADS, least=1,
+        template=str(chosen.items),
+        parameters="unsigned long long* state, unsigned long long* kept, unsigned n, unsigned k, "
+        "unsigned room, float margin",
+    )  # fmt: skip
+    sift = kernel_of(
+        "filter", "topk_filter", rows, largest, lengths, threads=chosen.block, least=1,
+        template=f"{chosen.block}, {chosen.loads}",
+        parameters="unsigned long long* state, unsigned long long* kept, unsigned n, unsigned room",
+    )  # fmt: skip
+    finish = kernel_of(
+        "filter", "topk_finish", rows, largest, lengths, threads=THREADS, least=1,
+        parameters="unsigned long long* state, const unsigned long long* kept, KEY* values, "
+        "int* indices, unsigned n, unsigned room, unsigned k",
+    )  # fmt: skip
+    state = zeros(device, (rows.count, STATE), np.uint64)
     kept = device.empty((rows.count, room), np.uint64)
     device.launch(
-        _kernel("topk_pivot", rows, largest, lengths, chosen), (chosen.parts, rows.count), THREADS,
-        (x, *given, found, kept, rows.length, rows.k, room, chosen.margin),
+        pivot, (chosen.parts, rows.count), THREADS,
+        (x, *given(lengths), state, kept, rows.length, rows.k, room, chosen.margin),
     )  # fmt: skip
     device.launch(
-        _kernel("topk_filter", rows, largest, lengths, chosen),
-        chosen.grid(rows, device.arch.sm_count), chosen.block,
-        (x, *given, found, kept, rows.length, room),
+        sift, chosen.grid(rows, device.arch.sm_count), chosen.block,
+        (x, *given(lengths), state, kept, rows.length, room),
     )  # fmt: skip
     device.launch(
-        _kernel("topk_finish", rows, largest, lengths, chosen), rows.count, THREADS,
-        (x, *given, found, kept, values, indices, rows.length, room, rows.k),
+        finish, rows.count, THREADS,
+        (x, *given(lengths), state, kept, values, indices, rows.length, room, rows.k),
     )  # fmt: skip
-
-
-def _kernel(
-    name: str, rows: Rows, largest: bool, lengths: Any, shape: FilterShape
-) -> KernelFunction:
-    """An instance for rows like these."""
-    key, order = rows.key, str(largest).lower()
-    given, passed = ("const int* lengths, ", "lengths") if lengths is not None else ("", "nullptr")
-    found, cast = "unsigned long long* found, ", "reinterpret_cast<Found*>(found)"
-    kept = "unsigned long long* kept, "
-    threads, parameters, call = {
-        "topk_pivot": (
-            THREADS,
-            f"{found}{kept}unsigned n, unsigned k, unsigned room, float margin",
-            f"topk_pivot<{order}, {shape.items}>(keys, {passed}, {cast}, kept, n, k, room, margin)",
-        ),
-        "topk_filter": (
-            shape.block,
-            f"{found}{kept}unsigned n, unsigned room",
-            f"topk_filter<{order}, {shape.block}, {shape.loads}>"
-            f"(keys, {passed}, {cast}, kept, n, room)",
-        ),
-        "topk_finish": (
-            THREADS,
-            f"{found}const {kept}{key}* values, int* indices, unsigned n, unsigned room, "
-            "unsigned k",
-            f"topk_finish<{order}>(keys, {passed}, {cast}, kept, values, indices, n, room, k)",
-        ),
-        "topk_select": (
-            THREADS,
-            f"{key}* values, int* indices, unsigned n, unsigned k",
-            f"topk_select<{order}, {shape.items}>(keys, {passed}, values, indices, n, k)",
-        ),
-    }[name]
-    text = (
-        f'extern "C" __global__ void __launch_bounds__({threads}, 1)\n'
-        f"{name}(const {key}* keys, {given}{parameters}) {{\n  {call};\n}}\n"
-    )
-    return instance("filter", name, text)

@@ -9,8 +9,9 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import numpy.typing as npt
 
-from kernels.runtime import KernelFunction, cuda_program
+from kernels.runtime import Device, KernelFunction, cuda_program
 
 KEYS = {
     np.dtype(np.float32): "float",
@@ -19,7 +20,6 @@ KEYS = {
     np.dtype(np.int32): "int",
     np.dtype(np.uint32): "unsigned",
 }
-FOUND = 3  # 64-bit words that are known of a row between kernels, as in filter.cu
 LONGEST = (1 << 31) - 1  # elements of a row: indices are int32
 
 
@@ -88,21 +88,23 @@ def check(
 
 def kernel_of(
     family: str, name: str, rows: Rows, largest: bool, lengths: Any, *, threads: int,
-    parameters: str, template: str = "",
+    parameters: str, template: str = "", least: int | None = None,
 ) -> KernelFunction:  # fmt: skip
     """The kernel ``name`` for rows like these, of the template of that name in ``family``.cu.
 
     The template is of ``largest``, what ``template`` names, and the type of keys; the function
     takes keys, lengths (or nullptr), and ``parameters`` as C++ declares them. KEY stands for the
-    type of keys.
+    type of keys. ``least``: blocks that have to fit on an SM, by which the compiler gives registers
+    away.
     """
     key, order = rows.key, str(largest).lower()
-    given, passed = ("const int* lengths, ", "lengths") if lengths is not None else ("", "nullptr")
+    declared, passed = ("", "nullptr") if lengths is None else ("const int* lengths, ", "lengths")
     names = ", ".join(one.split()[-1] for one in parameters.split(","))
     options = ", ".join(one for one in (order, template) if one)
+    bounds = f"{threads}" if least is None else f"{threads}, {least}"
     text = (
-        f'extern "C" __global__ void __launch_bounds__({threads})\n'
-        f"{name}(const {key}* keys, {given}{parameters.replace('KEY', key)}) {{\n"
+        f'extern "C" __global__ void __launch_bounds__({bounds})\n'
+        f"{name}(const {key}* keys, {declared}{parameters.replace('KEY', key)}) {{\n"
         f"  {name}<{options}>(keys, {passed}, {names});\n}}\n"
     )
     return instance(family, name, text)
@@ -111,3 +113,8 @@ def kernel_of(
 def given(lengths: Any) -> tuple[Any, ...]:
     """The argument that lengths are, where there are any."""
     return () if lengths is None else (lengths,)
+
+
+def zeros(device: Device, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
+    """What blocks tell each other in: zeros before the first launch, and left so by the last."""
+    return device.asarray(np.zeros(shape, dtype))

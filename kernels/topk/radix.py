@@ -13,7 +13,7 @@ import numpy as np
 
 from kernels.launches import blocks_for
 from kernels.runtime import Device
-from kernels.topk.launches import Rows, check, given, kernel_of
+from kernels.topk.launches import Rows, check, given, kernel_of, zeros
 
 THREADS = 1024  # of a block, as in select.cuh
 LOADS = 8  # on their way, a thread
@@ -66,8 +66,8 @@ def topk_air(
         parameters="unsigned long long* state, unsigned* bins, unsigned long long* buffers, "
         "KEY* values, int* indices, unsigned n, unsigned k, int bits",
     )  # fmt: skip
-    state = _zeros(device, rows.count, STATE, np.uint64)
-    bins = _zeros(device, rows.count if blocks > 1 else 1, 1 << AIR_BITS, np.uint32)
+    state = zeros(device, (rows.count, STATE), np.uint64)
+    bins = zeros(device, (rows.count if blocks > 1 else 1, 1 << AIR_BITS), np.uint32)
     buffers = device.empty((rows.count, 2, max(rows.length // FEW, 1)), np.uint64)
     device.launch(
         kernel, (rows.count, blocks), THREADS,
@@ -94,8 +94,8 @@ def _radix(
     rows = check(name, x, values, indices, lengths)
     if not rows.count * rows.k:
         return
-    state = _zeros(device, rows.count, STATE, np.uint64)
-    bins = _zeros(device, rows.count, 1 << bits, np.uint32)
+    state = zeros(device, (rows.count, STATE), np.uint64)
+    bins = zeros(device, (rows.count, 1 << bits), np.uint32)
     grid = rows.count, min(_blocks(rows), max(2 * device.arch.sm_count // rows.count, 1))
     digit = kernel_of(
         "radix", "topk_radix_pass", rows, largest, lengths, threads=THREADS, template=str(bits),
@@ -111,11 +111,6 @@ def _radix(
         device.launch(digit, grid, THREADS, arguments)
     arguments = x, *given(lengths), state, values, indices, *sizes
     device.launch(take, grid, THREADS, arguments)
-
-
-def _zeros(device: Device, rows: int, words: int, dtype: type[np.unsignedinteger[Any]]) -> Any:
-    """What the blocks of rows tell each other in: zeros before the first launch."""
-    return device.asarray(np.zeros((rows, words), dtype))
 
 
 def _index_bits(rows: Rows) -> int:
