@@ -16,7 +16,7 @@ from emulator.lower.warp import WarpLowering
 from emulator.native.layout import LANES, Warp, at, field
 from emulator.ptx import Address, Immediate, Instruction, Operand, TensorPlace, Vector
 from emulator.tensor_map import KINDS
-from emulator.units.reduction import ADD, AND, DEC, INC, MAX, MIN, OR, XOR
+from emulator.units.reduction import OPERATIONS
 from emulator.units.tma import (
     BOX_WORDS,
     FIRST_OFFSET,
@@ -35,8 +35,6 @@ DIRECTIONS = {
     ("shared::cluster", "global"): TO_SHARED, ("shared::cta", "global"): TO_SHARED,
     ("global", "shared::cta"): TO_GLOBAL, ("shared::cluster", "shared::cta"): TO_PEER,
 }  # fmt: skip
-OPERATIONS = {"add": ADD, "min": MIN, "max": MAX, "inc": INC, "dec": DEC, "and": AND, "or": OR,
-              "xor": XOR}  # fmt: skip
 TYPES = {
     "u32": "uint32", "s32": "int32", "u64": "uint64", "s64": "int64", "b32": "uint32",
     "b64": "uint64", "f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64",

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from llvmlite import ir
-
 from emulator.cfg import Block
 from emulator.lower.barriers import barrier
 from emulator.lower.calls import call
@@ -16,7 +14,7 @@ from emulator.lower.tables import brx
 from emulator.lower.tensor import require_whole_warp
 from emulator.lower.warp import WarpLowering
 from emulator.lower.wgmma import wait as wait_for_products
-from emulator.native.layout import TRAP, i64
+from emulator.native.layout import TRAP
 from emulator.ptx import Immediate, Instruction
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ def no_effect(lower: WarpLowering, inst: Instruction) -> None:
 
 def setmaxnreg(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     """``setmaxnreg.{inc,dec}.sync.aligned.u32 n``: ``inc`` waits for the block's pool."""
-    lower, builder = kernel.lower, kernel.builder
+    lower = kernel.lower
     (count,) = inst.operands
     if not isinstance(count, Immediate) or count.value not in REGISTER_COUNTS:
         raise NotLowered(inst.text)
@@ -42,12 +40,7 @@ def setmaxnreg(kernel: _KernelLowering, block: Block, inst: Instruction) -> None
     lower.store_registers()
     grows = int(inst.has("inc"))
     granted = call_unit(lower, "adjust_registers", active, int(count.value), grows)
-    go_on, wait = (builder.append_basic_block(name) for name in ("granted", "refused"))
-    builder.cbranch(builder.icmp_signed("!=", granted, ir.Constant(i64, 0)), go_on, wait)
-    builder.position_at_end(wait)
-    kernel.store_pcs(lower.mask(), block.number)
-    builder.branch(kernel.yield_)
-    builder.position_at_end(go_on)
+    kernel.yield_unless(granted, block)
     kernel.count_block(block)
     kernel.jump(block, block.falls_to)
 

@@ -157,6 +157,16 @@ class _KernelLowering:
             new = pc
         builder.store(builder.select(lanes_of(builder, mask), new, old), where, align=64)
 
+    def yield_unless(self, done: ir.Value, block: Block) -> None:
+        """Code that follows is for ``done`` != 0; else ``block`` comes again after other warps."""
+        builder = self.builder
+        go_on, again = (builder.append_basic_block(name) for name in ("done", "not_yet"))
+        builder.cbranch(builder.icmp_signed("!=", done, ir.Constant(i64, 0)), go_on, again)
+        builder.position_at_end(again)
+        self.store_pcs(self.lower.mask(), block.number)
+        builder.branch(self.yield_)
+        builder.position_at_end(go_on)
+
     def jump(self, block: Block, target: Block) -> None:
         """All running lanes go to ``target``: directly, unless others wait before or at it."""
         builder, lower = self.builder, self.lower

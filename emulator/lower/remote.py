@@ -14,10 +14,9 @@ from emulator.lower.types import bits, integers
 from emulator.lower.warp import WarpLowering
 from emulator.native.layout import LANES, Warp, at, field
 from emulator.ptx import Address, Instruction
-from emulator.units.postbox import ADD, AND, DEC, INC, MAX, MIN, OR, SIGNED, STORE, XOR
+from emulator.units.postbox import SIGNED, STORE
+from emulator.units.reduction import OPERATIONS
 
-REDUCTIONS = {"add": ADD, "min": MIN, "max": MAX, "inc": INC, "dec": DEC, "and": AND, "or": OR,
-              "xor": XOR}  # fmt: skip
 TYPES = {
     "add": {"u32", "s32", "u64"}, "min": {"u32", "s32"}, "max": {"u32", "s32"},
     "inc": {"u32"}, "dec": {"u32"}, "and": {"b32"}, "or": {"b32"}, "xor": {"b32"},
@@ -35,10 +34,10 @@ def store_async(lower: WarpLowering, inst: Instruction) -> None:
 
 def reduce_async(lower: WarpLowering, inst: Instruction) -> None:
     """``red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.op.type``."""
-    op = one_of(inst, REDUCTIONS)
+    op = one_of(inst, OPERATIONS)
     if inst.type not in TYPES[op]:
         raise NotLowered(inst.text)
-    _send(lower, inst, REDUCTIONS[op] | (SIGNED if inst.type[0] == "s" else 0))
+    _send(lower, inst, OPERATIONS[op] | (SIGNED if inst.type[0] == "s" else 0))
 
 
 def _send(lower: WarpLowering, inst: Instruction, what: int) -> None:

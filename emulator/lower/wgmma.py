@@ -166,17 +166,12 @@ def wait(kernel: _KernelLowering, block: Block, inst: Instruction) -> None:
     (pending,) = inst.operands
     if block.falls_to is None or not isinstance(pending, Immediate):
         raise NotLowered(inst.text)
-    lower, builder = kernel.lower, kernel.builder
+    lower = kernel.lower
     require_whole_warp(lower, inst)
     active = lower.active(inst)
     lower.store_registers()
     complete = call_unit(lower, "wait_for_products", active, int(pending.value))
-    go_on, again = (builder.append_basic_block(name) for name in ("complete", "pending"))
-    builder.cbranch(builder.icmp_signed("!=", complete, ir.Constant(i64, 0)), go_on, again)
-    builder.position_at_end(again)
-    kernel.store_pcs(lower.mask(), block.number)
-    builder.branch(kernel.yield_)
-    builder.position_at_end(go_on)
+    kernel.yield_unless(complete, block)
     tell(lower, inst, "observe_products_done", [])
     kernel.count_block(block)
     kernel.jump(block, block.falls_to)

@@ -22,6 +22,7 @@ from emulator.native.layout import (
     offset,
 )
 from emulator.units.fault import report
+from emulator.units.reduction import of_integers
 from emulator.units.window import owner_of
 from emulator.units.word import add_bytes
 from emulator.watch.landing import landed_in
@@ -38,9 +39,8 @@ SHARED_AT = offset(BlockState, "shared")
 MODE_AT, SEED_AT = offset(Context, "copies"), offset(Context, "copy_seed")
 BARRIERS_AT = DATA_AT + 16 * LANES  # behind up to 16 bytes a lane
 
-# What an entry does with its bytes, besides storing them.
-STORE, ADD, MIN, MAX, INC, DEC, AND, OR, XOR = range(9)
-SIGNED = 16
+# What an entry does with its bytes: a reduction, of numbers with a sign or without, or a store.
+SIGNED, STORE = 16, 32
 
 # A postbox: entries, room; then entries of eight words.
 FIRST, ENTRY = 16, 64
@@ -50,25 +50,10 @@ TARGET, BARRIER, NBYTES, WHAT, LOW, HIGH, SENDER, SITE_LANE = range(0, 64, 8)
 @inner
 def combined(what: int, nbytes: int, old: int, new: int) -> int:
     """What a reduction leaves, of 4 or 8 bytes; both numbers without a sign where they have 4."""
-    kind = what & ~SIGNED
     if what & SIGNED and nbytes == 4:
         old = (old ^ 1 << 31) - (1 << 31)
         new = (new ^ 1 << 31) - (1 << 31)
-    if kind == ADD:
-        return old + new
-    if kind == MIN:
-        return min(old, new)
-    if kind == MAX:
-        return max(old, new)
-    if kind == INC:
-        return 0 if old >= new else old + 1
-    if kind == DEC:
-        return new if old == 0 or old > new else old - 1
-    if kind == AND:
-        return old & new
-    if kind == OR:
-        return old | new
-    return old ^ new
+    return of_integers(what & ~SIGNED, old, new)
 
 
 @inner

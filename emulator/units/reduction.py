@@ -21,6 +21,8 @@ read_f64, write_f64 = accessors("float64")
 scratch = stack(8)
 
 ADD, MIN, MAX, INC, DEC, AND, OR, XOR = range(8)
+OPERATIONS = {"add": ADD, "min": MIN, "max": MAX, "inc": INC, "dec": DEC, "and": AND, "or": OR,
+              "xor": XOR}  # fmt: skip
 UINT8, UINT16, UINT32, INT32, UINT64, INT64, F16, BF16, F32, F64 = range(10)
 assert FIRST_FLOAT == F16
 QUIET = 0x7FFFFFFF

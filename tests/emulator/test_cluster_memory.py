@@ -6,22 +6,13 @@ import numpy as np
 import pytest
 
 from emulator import DeviceFault
+from tests.emulator import clusters
 from tests.emulator.conftest import Card
 
-SOURCE = r"""
-#include <cooperative_groups.h>
-#include <cuda/barrier>
-namespace cg = cooperative_groups;
-typedef unsigned long long u64;
-
-__device__ unsigned at(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
-__device__ unsigned mapa(unsigned a, unsigned rank) {
-    unsigned d;
-    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(rank));
-    return d;
-}
-__device__ void arrive() { asm volatile("barrier.cluster.arrive.aligned;" ::: "memory"); }
-__device__ void wait() { asm volatile("barrier.cluster.wait.aligned;" ::: "memory"); }
+SOURCE = (
+    "#include <cuda/barrier>"
+    + clusters.PREAMBLE
+    + r"""
 __device__ void sync() { arrive(); wait(); }
 __device__ bool done(unsigned bar, unsigned parity) {
     unsigned ok;
@@ -229,6 +220,7 @@ extern "C" __global__ void mistakes(int which, int* out) {
     out[threadIdx.x] = seen;
 }
 """
+)
 
 
 @pytest.mark.parametrize("size", [1, 2, 8])

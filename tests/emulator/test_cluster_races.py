@@ -6,23 +6,15 @@ import numpy as np
 import pytest
 
 from emulator import DeviceFault
+from tests.emulator import clusters
 from tests.emulator.conftest import Card
 
-SOURCE = r"""
-#include <cooperative_groups.h>
-namespace cg = cooperative_groups;
-typedef unsigned long long u64;
-__device__ unsigned at(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
-__device__ unsigned mapa(unsigned a, unsigned rank) {
-    unsigned d;
-    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(rank));
-    return d;
-}
-__device__ void arrive() { asm volatile("barrier.cluster.arrive.aligned;" ::: "memory"); }
+SOURCE = (
+    clusters.PREAMBLE
+    + r"""
 __device__ void arrive_relaxed() {
     asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
 }
-__device__ void wait() { asm volatile("barrier.cluster.wait.aligned;" ::: "memory"); }
 __device__ bool done(unsigned bar, unsigned parity) {
     unsigned ok;
     asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;"
@@ -155,6 +147,7 @@ extern "C" __global__ void in_parts(int* out, int aligned) {
     }
 }
 """
+)
 RACE = "racecheck"
 
 
