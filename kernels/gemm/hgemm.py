@@ -49,6 +49,16 @@ class Epilogue:
         chosen = [name for name in ("bias", "gelu", "residual") if getattr(self, name)]
         return ", ".join(chosen) or "plain"
 
+    def declared(self, out: str) -> str:
+        """The parameters of a kernel that it takes; ``out`` is the type of D's elements."""
+        bias = "const float* bias, " if self.bias else ""
+        return bias + (f"const {out}* residual, " if self.residual else "")
+
+    def passed(self, out: str) -> str:
+        """The arguments of a template, which always takes both."""
+        bias = "bias" if self.bias else "(const float*)0"
+        return f"{bias}, {'residual' if self.residual else f'(const {out}*)0'}"
+
 
 EPILOGUES = tuple(
     Epilogue(bool(bits & 1), bool(bits & 2), bool(bits & 4)) for bits in range(8)
@@ -94,15 +104,12 @@ class HgemmTile:
         if family == "hgemm_multistage":
             numbers += [self.stages, self.group]
         shape = ", ".join(str(number) for number in numbers)
-        bias = "const float* bias, " if epilogue.bias else ""
-        residual = f"const {out}* residual, " if epilogue.residual else ""
         text = (
             f'extern "C" __global__ void __launch_bounds__({self.threads}, {self.blocks_per_sm})\n'
-            f"{family}(const {element}* a, const {element}* b, {out}* d, {bias}{residual}\n"
+            f"{family}(const {element}* a, const {element}* b, {out}* d, {epilogue.declared(out)}\n"
             "    int m, int n, int k) {\n"
             f"  hgemm<{element}, {out}, {shape}, {epilogue.bits}, {str(wide).lower()}>(\n"
-            f"      a, b, d, {'bias' if bias else '(const float*)0'},\n"
-            f"      {'residual' if residual else f'(const {out}*)0'}, m, n, k);\n}}\n"
+            f"      a, b, d, {epilogue.passed(out)}, m, n, k);\n}}\n"
         )
         return instance(family, family, text)
 

@@ -7,13 +7,19 @@ wgmma), the roles of the warpgroups are CUTLASS's warp-specialised kernels'. Nee
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from kernels.gemm.hgemm import Epilogue, check_operands, hgemm_multistage, is_wide, optional
-from kernels.gemm.launches import Sizes, blocks_for, first_that_fills, source, tiles_of
-from kernels.runtime import Device, KernelFunction, cuda_program
+from kernels.gemm.launches import (
+    Sizes,
+    blocks_for,
+    first_that_fills,
+    instance,
+    product_sizes,
+    tiles_of,
+)
+from kernels.runtime import Device, KernelFunction
 
 ARCH = "sm_90a"
 FOLDER = Path(__file__).parent  # of hopper.cuh
@@ -57,28 +63,17 @@ class HopperTile:
 
     def kernel(self, element: str, out: str, epilogue: Epilogue) -> KernelFunction:
         """The kernel of this shape."""
-        return _kernel(self, element, out, epilogue)
-
-
-@cache
-def _kernel(tile: HopperTile, element: str, out: str, epilogue: Epilogue) -> KernelFunction:
-    numbers = (tile.bn, tile.consumers, tile.stages, tile.cluster, tile.group, epilogue.bits)
-    bias = "const float* bias, " if epilogue.bias else ""
-    residual = f"const {out}* residual, " if epilogue.residual else ""
-    together = f"__cluster_dims__({tile.cluster}, 1, 1) " if tile.cluster > 1 else ""
-    path = source("hgemm_wgmma")
-    text = (
-        f'extern "C" __global__ void {together}__launch_bounds__({tile.threads}, 1)\n'
-        "hgemm_wgmma(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b,\n"
-        f"    const __grid_constant__ TensorMap d, {bias}{residual}int m, int n, int k) {{\n"
-        f"  hgemm<{element}, {out}, {', '.join(map(str, numbers))}>(\n"
-        f"      a, b, d, {'bias' if bias else '(const float*)0'},\n"
-        f"      {'residual' if residual else f'(const {out}*)0'}, m, n, k);\n}}\n"
-    )
-    program = cuda_program(
-        path.read_text() + "\n" + text, name=path.name, arch=ARCH, folder=path.parent
-    )
-    return program["hgemm_wgmma"]
+        shape = (self.bn, self.consumers, self.stages, self.cluster, self.group, epilogue.bits)
+        together = f"__cluster_dims__({self.cluster}, 1, 1) " if self.cluster > 1 else ""
+        text = (
+            f'extern "C" __global__ void {together}__launch_bounds__({self.threads}, 1)\n'
+            "hgemm_wgmma(const __grid_constant__ TensorMap a,\n"
+            "    const __grid_constant__ TensorMap b, const __grid_constant__ TensorMap d,\n"
+            f"    {epilogue.declared(out)}int m, int n, int k) {{\n"
+            f"  hgemm<{element}, {out}, {', '.join(map(str, shape))}>(\n"
+            f"      a, b, d, {epilogue.passed(out)}, m, n, k);\n}}\n"
+        )
+        return instance("hgemm_wgmma", "hgemm_wgmma", text, arch=ARCH)
 
 
 # The fastest on an H100 of a search over shapes: from 4096^3 on, below, and where 128 x 256 has too
@@ -89,38 +84,31 @@ SMALL = HopperTile(consumers=1, bn=128, stages=6)
 SHAPES = (LARGE, SMALL)
 
 
+class Extras(TypedDict, total=False):
+    """What :func:`kernels.gemm.hgemm_mma` does to a sum when it is asked to."""
+
+    bias: Any
+    gelu: bool
+    residual: Any
+
+
 def hgemm_wgmma(
-    device: Device,
-    a: Any,
-    b: Any,
-    d: Any,
-    *,
-    bias: Any = None,
-    gelu: bool = False,
-    residual: Any = None,
-    tile: HopperTile = SINGLE,
+    device: Device, a: Any, b: Any, d: Any, *, tile: HopperTile = SINGLE, **extras: Unpack[Extras]
 ) -> None:
     """:func:`kernels.gemm.hgemm_mma` by TMA and ``wgmma``, a tile a block.
 
-    Arguments are the same. Where TMA cannot go, which is where rows do not begin at multiples of 16
-    bytes or k is 0, this is :func:`kernels.gemm.hgemm_multistage`. Raises what that raises.
+    Arguments are the same, ``bias``, ``gelu`` and ``residual`` among them. Where TMA cannot go,
+    which is where rows do not begin at multiples of 16 bytes or k is 0, this is
+    :func:`kernels.gemm.hgemm_multistage`. Raises what that raises.
     """
-    _launch("hgemm_wgmma", device, a, b, d, bias, gelu, residual, tile, persistent=False)
+    _launch("hgemm_wgmma", device, a, b, d, tile, persistent=False, **extras)
 
 
 def hgemm_persistent(
-    device: Device,
-    a: Any,
-    b: Any,
-    d: Any,
-    *,
-    bias: Any = None,
-    gelu: bool = False,
-    residual: Any = None,
-    tile: HopperTile = SINGLE,
+    device: Device, a: Any, b: Any, d: Any, *, tile: HopperTile = SINGLE, **extras: Unpack[Extras]
 ) -> None:
     """:func:`hgemm_wgmma` with a block an SM that stays: it stores one tile and loads the next."""
-    _launch("hgemm_persistent", device, a, b, d, bias, gelu, residual, tile, persistent=True)
+    _launch("hgemm_persistent", device, a, b, d, tile, persistent=True, **extras)
 
 
 def hgemm_cluster(
@@ -129,19 +117,17 @@ def hgemm_cluster(
     b: Any,
     d: Any,
     *,
-    bias: Any = None,
-    gelu: bool = False,
-    residual: Any = None,
     tile: HopperTile | None = None,
+    **extras: Unpack[Extras],
 ) -> None:
     """:func:`hgemm_persistent` whose blocks share columns of B in pairs, by multicast.
 
     ``tile`` is by default one that suits the sizes and the device.
     """
     if tile is None:
-        sizes = check_operands("hgemm_cluster", a, b, d, bias, residual)[0]
+        sizes = product_sizes("hgemm_cluster", a, b, d, c_name="d")
         tile = best_tile(sizes, device.arch.sm_count)
-    _launch("hgemm_cluster", device, a, b, d, bias, gelu, residual, tile, persistent=True)
+    _launch("hgemm_cluster", device, a, b, d, tile, persistent=True, **extras)
 
 
 def best_tile(sizes: Sizes, sm_count: int) -> HopperTile:
@@ -161,12 +147,12 @@ def _launch(
     a: Any,
     b: Any,
     d: Any,
-    bias: Any,
-    gelu: bool,
-    residual: Any,
     tile: HopperTile,
     *,
     persistent: bool,
+    bias: Any = None,
+    gelu: bool = False,
+    residual: Any = None,
 ) -> None:
     sizes, element, out = check_operands(name, a, b, d, bias, residual)
     if not sizes.k or not is_wide(device, a, b, d, bias, residual):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from kernels.launches import Launch, Step, blocks_for, launch_of, profile, time
 from kernels.runtime import Device, KernelFunction, Program, cuda_program
+from kernels.runtime.program import DEFAULT_ARCH
 
 __all__ = [
     "Launch",
@@ -58,10 +59,11 @@ def source(family: str) -> Path:
 
 
 @cache
-def instance(family: str, name: str, kernel: str) -> KernelFunction:
+def instance(family: str, name: str, kernel: str, arch: str = DEFAULT_ARCH) -> KernelFunction:
     """The kernel ``name``, whose text ``kernel`` calls a template of ``family``.cu."""
     path = source(family)
-    return cuda_program(path.read_text() + "\n" + kernel, name=path.name)[name]
+    text = path.read_text() + "\n" + kernel
+    return cuda_program(text, name=path.name, arch=arch, folder=path.parent)[name]
 
 
 def product_sizes(name: str, a: Any, b: Any, c: Any, *, c_name: str = "c") -> Sizes:
