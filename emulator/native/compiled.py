@@ -115,35 +115,63 @@ def routine_type(*types: str) -> ir.FunctionType:
     return ir.FunctionType(result, arguments)
 
 
+class Later:
+    """What routines call by its name, made when Numba first asks for its type.
+
+    A process that only calls a routine's constants, or its code from the cache, is done before
+    Numba is there.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    @functools.cached_property
+    def made(self) -> Any:
+        """What Numba knows: an intrinsic, a function to compile, or one that is elsewhere."""
+        return self._make()
+
+    @property
+    def _numba_type_(self) -> Any:
+        from numba.core.registry import cpu_target
+
+        context, made = cpu_target.typing_context, self.made
+        context.refresh()  # an intrinsic that was just made is registered, and not yet looked at
+        return context.resolve_value_type(made)
+
+
 def external(name: str, *types: str) -> Any:
     """A routine as others call it: by its name, so that its code is compiled once and not in each.
 
     >>> settle = external("settle_copies", "int64", "int64", "int64")
     """
-    from numba.core import types as numba_types
+    return Later(lambda: _external(name, types))
 
-    result, *arguments = (getattr(numba_types, t) for t in types)
+
+def _external(name: str, kinds: tuple[str, ...]) -> Any:
+    from numba.core import types
+
+    result, *arguments = (getattr(types, kind) for kind in kinds)
     # Numba links what it compiles, to nothing that would run; ours is linked once it is whole.
     llvm.add_symbol(PREFIX + name, 1)
-    return numba_types.ExternalFunction(PREFIX + name, result(*arguments))
+    return types.ExternalFunction(PREFIX + name, result(*arguments))
 
 
 def inner(function: Function) -> Function:
     """Make a function callable from routines. Works whatever ``NUMBA_DISABLE_JIT`` says."""
-    return _callable(function)
+    return cast(Function, Later(lambda: _callable(function)))
 
 
 def inlined(function: Function) -> Function:
     """As :func:`inner`, but its code goes into its callers': for what each access does often."""
-    return _callable(function, forceinline=True)
+    return cast(Function, Later(lambda: _callable(function, forceinline=True)))
 
 
-def _callable(function: Function, **more: bool) -> Function:
+def _callable(function: Callable[..., Any], **more: bool) -> Any:
     from numba.core.registry import CPUDispatcher
 
     options = {"nopython": True, "error_model": "numpy"}
     options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return cast(Function, CPUDispatcher(function, targetoptions=options | more))
+    return CPUDispatcher(function, targetoptions=options | more)
 
 
 def _accessor(kind: str) -> tuple[Any, Any]:
@@ -180,12 +208,13 @@ def accessors(kind: str) -> tuple[Any, Any]:
 
     >>> read_u32, write_u32 = accessors("uint32")
     """
-    if kind not in _made:
-        _made[kind] = _accessor(kind)
-    return _made[kind]
+    return _pair(_accessor, kind)
 
 
-_made: dict[str, tuple[Any, Any]] = {}
+@functools.cache
+def _pair(make: Callable[[str], tuple[Any, Any]], kind: str) -> tuple[Later, Later]:
+    both = Later(lambda: make(kind))
+    return Later(lambda: both.made[0]), Later(lambda: both.made[1])
 
 
 def elements(kind: str) -> tuple[Any, Any]:
@@ -196,6 +225,10 @@ def elements(kind: str) -> tuple[Any, Any]:
 
     >>> read_element, _ = elements("int64")
     """
+    return _pair(_elements, kind)
+
+
+def _elements(kind: str) -> tuple[Any, Any]:
     from numba.core import types
     from numba.extending import intrinsic
 
@@ -229,6 +262,10 @@ def stack(nbytes: int) -> Any:
 
     >>> scratch = stack(256)
     """
+    return Later(lambda: _stack(nbytes))
+
+
+def _stack(nbytes: int) -> Any:
     from numba.core import types
     from numba.extending import intrinsic
 
@@ -314,7 +351,7 @@ def _module_of(entry: Routine) -> llvm.ModuleRef:
     from numba.core import types
 
     result, *arguments = (getattr(types, t) for t in entry.types)
-    dispatcher: Any = inner(entry.function)
+    dispatcher = _callable(entry.function)
     dispatcher.compile(result(*arguments))
     compiled = next(iter(dispatcher.overloads.values()))
     mangled = compiled.fndesc.llvm_func_name

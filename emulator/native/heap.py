@@ -8,6 +8,8 @@ from typing import Any
 
 from llvmlite import ir
 
+from emulator.native.compiled import Later
+
 _words = ir.IntType(64)
 _pointer = ir.PointerType()
 
@@ -22,6 +24,10 @@ def heap() -> Any:
 
     Address 0 makes a new block. Whoever keeps the address gives it back by :func:`release`.
     """
+    return Later(_resize)
+
+
+def _resize() -> Any:
     from numba.core import types
     from numba.extending import intrinsic
 

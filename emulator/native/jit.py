@@ -53,8 +53,6 @@ class Machine:
 @functools.cache
 def machine() -> Machine:
     """The JIT of this process, made on first use."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
     target = target_machine()
     jit = llvm.create_lljit_compiler(target_machine())
     names = [*routine_names(), *deferred_names()]
