@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import transpose_search
-from benchmarks.contest import contest, figures, said
+from benchmarks.contest import Work, contest, figures, prepared, said
 from benchmarks.origin import RESULTS, gpu_origin
 from benchmarks.sections import Record, Sections, failures, rows_of
 from benchmarks.transpose_search import Size, Variant, numbered, untransposed
@@ -28,7 +28,6 @@ from kernels.bank_conflicts import (
     ENTRIES,
     broadcast,
     column,
-    launch_of,
     permuted,
     place,
     scattered,
@@ -154,26 +153,22 @@ def time_cases(device: Any, rng: np.random.Generator) -> list[Record]:
     return found
 
 
-def transposers(device: Any, x: Any, y: Any) -> dict[str, Callable[[], None]]:
+def transposers(device: Any, x: Any, y: Any) -> dict[str, Work]:
     """Ways to transpose ``x`` into ``y``, uint32: the course's and torch's, ready to run."""
     floats = x.view(np.float32), y.view(np.float32)
-    ready: dict[str, Callable[[], None]] = {}
+    ready: dict[str, Work] = {}
     for name in LADDER:
-        launch = launch_of(device, BY_NAME[name].step, *floats)
-        prepared = device.prepare(launch.kernel, launch.grid, launch.block, launch.args)
-        ready[name] = lambda prepared=prepared: prepared.start(device.stream)  # type: ignore[misc]
+        ready[name] = prepared(device, BY_NAME[name].step, *floats)
     if (tensors := as_torch(*floats)) is not None:
         source, target = tensors
         ready["torch"] = lambda: target.copy_(source.t())
     return ready
 
 
-def copiers(device: Any, x: Any, y: Any) -> dict[str, Callable[[], None]]:
+def copiers(device: Any, x: Any, y: Any) -> dict[str, Work]:
     """Ways to copy as many bytes."""
     floats = x.view(np.float32).reshape(-1), y.view(np.float32).reshape(-1)
-    launch = launch_of(device, copy_best, *floats)
-    prepared = device.prepare(launch.kernel, launch.grid, launch.block, launch.args)
-    ready: dict[str, Callable[[], None]] = {"copy_best": lambda: prepared.start(device.stream)}
+    ready = {"copy_best": prepared(device, copy_best, *floats)}
     if (tensors := as_torch(*floats)) is not None:
         source, target = tensors
         ready["torch copy_"] = lambda: target.copy_(source)

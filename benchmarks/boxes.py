@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 LINE = 128  # bytes; a swizzle stays within lines of shared memory
@@ -66,8 +64,3 @@ def room_of(found, swizzle):
     """Bytes of shared memory for a box: whole lines."""
     rows = found.size // found.shape[-1]
     return -(-rows * pitch_of(found, swizzle) // LINE) * LINE
-
-
-def corners(shape):
-    """Places around an array, inside and outside."""
-    return list(itertools.product(*[(-3, 0, n - 2) for n in shape]))

@@ -10,17 +10,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import copy_search
-from benchmarks.contest import contest, figures, said
+from benchmarks.contest import Work, contest, figures, prepared, said
 from benchmarks.origin import RESULTS, gpu_origin
 from benchmarks.sections import Record, Sections, failures, rows_of
-from kernels.coalescing import BY_NAME, ENTRIES, copy_best, launch_of, place
+from kernels.coalescing import BY_NAME, ENTRIES, copy_best, place
 from kernels.coalescing.block_copy import TALK_FLOATS
 from kernels.coalescing.catalogue import Entry, Numbers
 from kernels.coalescing.vectors import TALK_FLOATS as TALK_VECTOR_FLOATS
@@ -133,15 +133,13 @@ def buffers(device: Any) -> tuple[Any, Any]:
     return x, xp.empty(words, dtype=xp.uint32)
 
 
-def copiers(device: Any, x: Any, y: Any) -> dict[str, Callable[[], None]]:
+def copiers(device: Any, x: Any, y: Any) -> dict[str, Work]:
     """Ways to copy ``x`` to ``y``, ready to run: the course's, torch's, the driver's."""
     floats = x.view(np.float32), y.view(np.float32)
-    ready: dict[str, Callable[[], None]] = {}
+    ready: dict[str, Work] = {}
     for name in ("copy_best", "copy_aligned", "copy_coalesced", "copy_float4", "copy_ilp8"):
         step = copy_best if name == "copy_best" else BY_NAME[name].step
-        launch = launch_of(device, step, *floats)
-        prepared = device.prepare(launch.kernel, launch.grid, launch.block, launch.args)
-        ready[name] = lambda prepared=prepared: prepared.start(device.stream)  # type: ignore[misc]
+        ready[name] = prepared(device, step, *floats)
 
     def driver_copy() -> None:
         device.runtime.memcpyAsync(
@@ -189,7 +187,7 @@ def copy_contest(
     return found
 
 
-def uncopied(x: Any, y: Any, work: Callable[[], None]) -> str | None:
+def uncopied(x: Any, y: Any, work: Work) -> str | None:
     """Whether ``work`` fails to copy every word of ``x`` over a poisoned ``y``."""
     try:
         y.fill(0xFFFFFFFF)

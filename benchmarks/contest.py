@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kernels.launches import Step, launches_of
 from kernels.runtime import Timing
+
+Work = Callable[[], None]  # starts what is timed on the device's stream
 
 
 @dataclass
@@ -17,8 +20,23 @@ class Outcome:
     failures: dict[str, str] = field(default_factory=dict)
 
 
+def prepared(device: Any, step: Step, *arguments: Any, **options: Any) -> Work:
+    """All launches of ``step(device, *arguments)``, checked: starting them costs microseconds."""
+    stream = device.stream
+    ready = [
+        device.prepare(one.kernel, one.grid, one.block, one.args, one.shared_bytes, **one.together)
+        for one in launches_of(device, step, *arguments, **options)
+    ]
+
+    def work() -> None:
+        for one in ready:
+            one.start(stream)
+
+    return work
+
+
 def contest(
-    device: Any, contenders: Mapping[str, Callable[[], None]], *, rounds: int, warmup: int = 3
+    device: Any, contenders: Mapping[str, Work], *, rounds: int, warmup: int = 3
 ) -> Outcome:
     """Event-timed runs, L2 flushed before each, in ``rounds`` rounds over all contenders.
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contest import contest, figures, said
+from benchmarks.contest import Work, contest, figures, said
 from kernels.runtime import cuda_program
 
 LOADS = ("LD", "LD_NO_ALLOCATE", "LD_NO_ALLOCATE_256B", "LD_STREAM", "LD_FIRST_OUT")
@@ -121,7 +121,7 @@ def bulks() -> list[Variant]:
     ]
 
 
-def prepare(device: Any, variant: Variant, x: Any, y: Any, vectors: int) -> Callable[[], None]:
+def prepare(device: Any, variant: Variant, x: Any, y: Any, vectors: int) -> Work:
     """A checked launch of ``variant`` over the first ``vectors`` of uint32 arrays ``x``, ``y``."""
     grid, block, shared = variant.launch(device.arch.sm_count, vectors)
     kernel = program((variant.source,))[variant.symbol]
@@ -137,7 +137,7 @@ def program(sources: tuple[str, ...]) -> Any:
     return cuda_program(text, name="copy_variants.cu")
 
 
-def wrong(device: Any, work: Callable[[Any, Any, int], Callable[[], None]]) -> str | None:
+def wrong(device: Any, work: Callable[[Any, Any, int], Work]) -> str | None:
     """What a copy gets wrong at a length that fills no tile; None when nothing."""
     xp = device.xp
     vectors = (1 << 19) + 77
@@ -157,7 +157,7 @@ def screen(
     device: Any, variants: Sequence[Variant], x: Any, y: Any, vectors: int, rounds: int
 ) -> list[dict[str, Any]]:
     """Check and time variants; fastest first, then those that failed with the reason."""
-    works: dict[str, Callable[[], None]] = {}
+    works: dict[str, Work] = {}
     failed: list[dict[str, Any]] = []
     for variant in variants:
         try:

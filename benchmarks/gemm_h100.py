@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contest import said
+from benchmarks.contest import Work, prepared, said
 from benchmarks.gemm_search import (
     CUBLAS,
     arrays,
@@ -52,7 +52,6 @@ from kernels.gemm import (
     SgemmTile,
     Sizes,
     hopper,
-    launch_of,
     place,
 )
 from kernels.gemm.hgemm import BEST as HGEMM_BEST
@@ -75,7 +74,6 @@ ODD_SIZES = (
 )  # fmt: skip
 SHAPES = (*HGEMM_SHAPES, HgemmTile(64, 128, 64, 32, 64, 4, 8, 2))
 DEPTHS = (0, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
-Work = Callable[[], None]
 
 
 def instances() -> list[tuple[HgemmTile, str, str, Epilogue, bool]]:
@@ -169,16 +167,6 @@ def check(
     return f"{fault} ({sizes}, {more})" if fault else None
 
 
-def ready(device: Any, step: Step, given: tuple[Any, ...], **more: Any) -> Work:
-    """A checked launch of a step."""
-    launch = launch_of(device, step, *given, **more)
-    prepared = device.prepare(
-        launch.kernel, launch.grid, launch.block, launch.args, launch.shared_bytes
-    )
-    stream = device.stream
-    return lambda: prepared.start(stream)
-
-
 def ladder(device: Any, tensor: bool, sizes: tuple[int, ...], rounds: int) -> list[Record]:
     """Every step and cuBLAS in the same rounds, by size; checked in some rows."""
     found: list[Record] = []
@@ -190,7 +178,7 @@ def ladder(device: Any, tensor: bool, sizes: tuple[int, ...], rounds: int) -> li
             if entry.tensor != tensor:
                 continue
             try:
-                work = ready(device, entry.step, (a, b, c))
+                work = prepared(device, entry.step, a, b, c)
                 poison(c)
                 work()
                 if fault := verdict(c):
@@ -214,8 +202,8 @@ def epilogues(device: Any, size: int, rounds: int) -> list[Record]:
     works: dict[str, Work] = {}
     for epilogue in EPILOGUES:
         for step in (hgemm_multistage, hgemm_cluster):
-            works[f"{step.__name__}, {epilogue.name}"] = ready(
-                device, step, (a, b, d),
+            works[f"{step.__name__}, {epilogue.name}"] = prepared(
+                device, step, a, b, d,
                 bias=bias if epilogue.bias else None, gelu=epilogue.gelu,
                 residual=residual if epilogue.residual else None,
             )  # fmt: skip
@@ -256,7 +244,7 @@ def against_k(device: Any, rounds: int) -> list[Record]:
         rows: list[Record] = []
         for k in DEPTHS:
             a, b, c = arrays(device, m, n, k, dtype)
-            works = {name: ready(device, step, (a, b, c), tile=tile)}
+            works = {name: prepared(device, step, a, b, c, tile=tile)}
             if k and (peer := cublas(device, a, b, c)) is not None:
                 works[CUBLAS] = peer
             rows += timed(device, works, (m, n, k), rounds)
@@ -282,7 +270,7 @@ def against_c(device: Any, rounds: int) -> list[Record]:
                 a, b, _ = arrays(device, m, n, k, "float16")
                 d = device.empty((m, n), out)
                 name = f"hgemm_multistage, {tile.bm} x {tile.bn}, {out}"
-                works = {name: ready(device, hgemm_multistage, (a, b, d), tile=tile)}
+                works = {name: prepared(device, hgemm_multistage, a, b, d, tile=tile)}
                 rows = timed(device, works, (m, n, k), rounds)
                 found += [{**row, "bm": tile.bm, "bn": tile.bn, "out": out} for row in rows]
     return found
@@ -296,7 +284,7 @@ def grown(device: Any, sizes: Callable[[int, int, int, int], list[int]], rounds:
         wave_m, n = one_wave(device, tile.bm, tile.bn, tile.blocks_per_sm)
         for m in sizes(wave_m, tile.bm, n, tile.bn):
             a, b, c = arrays(device, m, n, k, dtype)
-            works = {name: ready(device, step, (a, b, c), tile=tile)}
+            works = {name: prepared(device, step, a, b, c, tile=tile)}
             if (peer := cublas(device, a, b, c)) is not None:
                 works[CUBLAS] = peer
             tiles = -(-m // tile.bm) * (n // tile.bn)
@@ -336,7 +324,7 @@ def tensor_alone(device: Any, size: int, rounds: int) -> list[Record]:
     )
     works: dict[str, Work] = {
         ALONE: lambda: alone.start(device.stream),
-        "hgemm_cluster": ready(device, hgemm_cluster, (a, b, d)),
+        "hgemm_cluster": prepared(device, hgemm_cluster, a, b, d),
     }
     if (peer := cublas(device, a, b, d)) is not None:
         works[CUBLAS] = peer

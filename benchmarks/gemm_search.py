@@ -18,14 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contest import contest, said
+from benchmarks.contest import Work, contest, prepared, said
 from benchmarks.origin import RESULTS, gpu_origin, write
 from kernels.gemm import (
     Epilogue,
     HgemmTile,
     SgemmTile,
     hgemm_multistage,
-    launch_of,
     reference,
     sgemm_double_buffered,
 )
@@ -121,14 +120,10 @@ def arrays(device: Any, m: int, n: int, k: int, dtype: str, seed: int = 0) -> tu
     return device.asarray(a), device.asarray(b), device.empty((m, n), dtype)
 
 
-def prepare(device: Any, tile: Tile, a: Any, b: Any, c: Any) -> Callable[[], None]:
+def prepare(device: Any, tile: Tile, a: Any, b: Any, c: Any) -> Work:
     """A checked launch of ``c = a @ b``."""
     step = sgemm_double_buffered if isinstance(tile, SgemmTile) else hgemm_multistage
-    launch = launch_of(device, step, a, b, c, tile=tile)
-    ready = device.prepare(launch.kernel, launch.grid, launch.block, launch.args,
-                           launch.shared_bytes)  # fmt: skip
-    stream = device.stream
-    return lambda: ready.start(stream)
+    return prepared(device, step, a, b, c, tile=tile)
 
 
 def judge(device: Any, a: Any, b: Any, rows: Sequence[int]) -> Callable[[Any], str | None]:
@@ -161,7 +156,7 @@ def ends(m: int) -> list[int]:
     return [0, 1, m // 2 - 1, m // 2, m - 2, m - 1]
 
 
-def cublas(device: Any, a: Any, b: Any, c: Any) -> Callable[[], None] | None:
+def cublas(device: Any, a: Any, b: Any, c: Any) -> Work | None:
     """torch.matmul on the same memory, in float32 without TF32; None without torch."""
     try:
         import torch  # type: ignore[import-not-found]
@@ -176,7 +171,7 @@ def cublas(device: Any, a: Any, b: Any, c: Any) -> Callable[[], None] | None:
 
 
 def timed(
-    device: Any, works: dict[str, Callable[[], None]], sizes: tuple[int, int, int], rounds: int
+    device: Any, works: dict[str, Work], sizes: tuple[int, int, int], rounds: int
 ) -> list[Record]:
     """Contenders in turn, fastest first, with TFLOPS and the share of cuBLAS's speed."""
     m, n, k = sizes
@@ -205,7 +200,7 @@ def screen(
     """Check and time shapes at ``size``^3; fastest first, then those that failed."""
     odd, large = arrays(device, *ODD, dtype), arrays(device, size, size, size, dtype)
     judges = (judge(device, *odd[:2], range(ODD[0])), judge(device, *large[:2], ends(size)))
-    works: dict[str, Callable[[], None]] = {}
+    works: dict[str, Work] = {}
     failed: list[Record] = []
     for tile in tiles:
         fault = compiled[tile.name][0]

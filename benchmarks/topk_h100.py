@@ -20,17 +20,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-from benchmarks.contest import contest, said
+from benchmarks.contest import Work, contest, prepared, said
 from benchmarks.origin import RESULTS, gpu_origin
 from benchmarks.sections import Record, Sections, failures, rows_of
-from kernels.launches import Step, launches_of
+from kernels.launches import Step
 from kernels.runtime import open_device
 from kernels.topk import BY_NAME, ENTRIES, Entry, reference
 
@@ -53,7 +53,6 @@ GRID_K = (8, 32, 256, 2048, 16384, 65536)
 GRID_N = {1: tuple(range(11, 29)), 100: tuple(range(11, 25))}
 ODD = ((1, 1, 1), (3, 1000, 1000), (7, 4097, 33), (2, 300_007, 2048))
 DTYPES = (np.float32, np.float16, ml_dtypes.bfloat16, np.int32, np.uint32)
-Work = Callable[[], None]
 
 
 def keys(device: Any, kind: str, rows: int, n: int, seed: int) -> Any:
@@ -65,21 +64,6 @@ def keys(device: Any, kind: str, rows: int, n: int, seed: int) -> Any:
         return random.standard_normal((rows, n), dtype=np.float32)
     low = random.randint(0, 4096, (rows, n), dtype=np.uint32)
     return (low + np.uint32(0x3F800000)).view(np.float32)
-
-
-def prepared(device: Any, step: Step, x: Any, values: Any, indices: Any, **options: Any) -> Work:
-    """All launches of one selection, checked, so that starting them costs microseconds."""
-    stream = device.stream
-    ready = [
-        device.prepare(one.kernel, one.grid, one.block, one.args, one.shared_bytes, **one.together)
-        for one in launches_of(device, step, x, values, indices, **options)
-    ]
-
-    def work() -> None:
-        for one in ready:
-            one.start(stream)
-
-    return work
 
 
 def check_odd(device: Any, rng: np.random.Generator) -> Iterator[tuple[str, str | None]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import copy_search
-from benchmarks.contest import contest, figures, said
+from benchmarks.contest import Work, contest, figures, said
 from kernels.runtime import cuda_program
 
 SOURCE = Path(__file__).with_name("transpose_variants.cu")
@@ -149,7 +149,7 @@ def program(source: str) -> Any:
     return cuda_program(text, name="transpose_variants.cu")
 
 
-def prepare(device: Any, variant: Variant, x: Any, y: Any) -> Callable[[], None]:
+def prepare(device: Any, variant: Variant, x: Any, y: Any) -> Work:
     """A checked launch of ``variant`` from ``x`` (rows, cols) to ``y`` (cols, rows), uint32."""
     rows, cols = x.shape
     grid, block, shared = variant.launch(device.arch.sm_count, rows, cols)
@@ -159,7 +159,7 @@ def prepare(device: Any, variant: Variant, x: Any, y: Any) -> Callable[[], None]
     return lambda: ready.start(stream)
 
 
-def untransposed(device: Any, x: Any, y: Any, work: Callable[[], None]) -> str | None:
+def untransposed(device: Any, x: Any, y: Any, work: Work) -> str | None:
     """Whether ``work`` fails to put all of ``x``, transposed, into a poisoned ``y``."""
     try:
         y.fill(0xFFFFFFFF)
@@ -187,7 +187,7 @@ def screen(
     step = 4 if rows % 4 == 0 and cols % 4 == 0 else 1
     edge = numbered(device, 500 + step, 700 + 3 * step)  # fills no tile
     edge_out = device.empty(edge.shape[::-1], np.uint32)
-    works: dict[str, Callable[[], None]] = {}
+    works: dict[str, Work] = {}
     failed: list[dict[str, Any]] = []
     for variant in variants:
         fault: str | None = None
