@@ -4,7 +4,7 @@
 Each step has a function of its name, ``topk_air(device, x, values, indices)``, which makes its
 launches on either device. ``largest=False`` asks for the smallest, ``lengths`` says how much of
 each row counts. Queues hold k up to 1024; the others take any. :func:`topk_merge` is for rows that
-arrive in pieces.
+arrive in pieces; ``whole.cu`` copies rows all of whose elements are wanted.
 
 ================= ================= ===========================================================
 file              step              what changes
@@ -32,6 +32,7 @@ from kernels.topk.merge import topk_merge
 from kernels.topk.radix import topk_air, topk_radix8, topk_radix11
 from kernels.topk.sort import sort_found, topk_sort
 from kernels.topk.warpselect import topk_block_select, topk_grid_select, topk_warp_select
+from kernels.topk.whole import topk_whole
 
 __all__ = [
     "BY_NAME",
@@ -49,4 +50,5 @@ __all__ = [
     "topk_radix11",
     "topk_sort",
     "topk_warp_select",
+    "topk_whole",
 ]

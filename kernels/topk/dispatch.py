@@ -13,6 +13,7 @@ from kernels.runtime import Device
 from kernels.topk.catalogue import BY_NAME, Entry
 from kernels.topk.launches import Rows, check
 from kernels.topk.sort import sort_found
+from kernels.topk.whole import topk_whole
 
 TABLE = Path(__file__).with_name("fastest.json")
 
@@ -59,10 +60,18 @@ def topk(
     """The best k of each row; of equal ones those with the lowest indices.
 
     They are in any order, or with ``sorted`` the best first and of equal ones the lower index
-    first. The other arguments are those of :func:`kernels.topk.topk_filtered`, which it mostly is.
-    The table is of float32; other dtypes take the same steps. Raises what that raises.
+    first. ``x`` (rows, n) or (n,): float32, float16, bfloat16, int32 or uint32; ``values`` (rows,
+    k) or (k,) of its dtype; ``indices`` like ``values``, int32; on the device, row-major, outputs
+    overlapping no other. ``lengths`` (rows,) int32: how much of each row counts, by default all of
+    it; where that is less than k, what is left over has index -1. NaN is larger than all numbers,
+    -0 equals 0. Raises ValueError for shapes or dtypes that do not fit, ArgumentError for other
+    arrays.
+
+    The table is of float32; other dtypes take the same steps. Where all elements are wanted there
+    is nothing to select, and they are copied.
     """
     rows = check("topk", x, values, indices, lengths)
-    fastest(rows).step(device, x, values, indices, largest=largest, lengths=lengths)
+    step = topk_whole if rows.k == rows.length else fastest(rows).step
+    step(device, x, values, indices, largest=largest, lengths=lengths)
     if sorted:
         sort_found(device, x, values, indices, largest=largest)

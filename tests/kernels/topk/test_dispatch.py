@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 
+import ml_dtypes
 import numpy as np
+import pytest
 
 from benchmarks import topk_fastest
-from kernels.topk import BY_NAME, reference, topk
+from kernels.launches import launches_of
+from kernels.topk import BY_NAME, reference, topk, topk_whole
 from kernels.topk.dispatch import fastest, table
 from kernels.topk.launches import Rows
+from tests.kernels.topk.rows import check, keys_of
 
 FLOAT = np.dtype(np.float32)
 
@@ -60,6 +64,43 @@ def test_it_sorts_what_it_finds_when_asked_to(device, rng):
     for row, best, at in zip(x, device.to_host(values), device.to_host(indices), strict=True):
         assert np.array_equal(at, reference.topk(row, 20))
         assert np.array_equal(best, row[at])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("n", [1, 255, 3000])
+def test_all_elements_are_copied(device, dtype, n, rng):
+    keys = keys_of("special", dtype, (4, n), rng)
+    check(device, topk, keys, n, shift=1, largest=False)
+    check(device, topk, keys, n, lengths=[n, n // 2, 0, -3])
+
+
+def test_elements_that_are_copied_may_be_sorted(device, rng):
+    x = keys_of("special", np.float32, (2, 5000), rng)
+    values, indices = device.empty(x.shape, np.float32), device.empty(x.shape, np.int32)
+    lengths = np.array([5000, 3000], np.int32)
+    topk(device, device.asarray(x), values, indices, lengths=device.asarray(lengths), sorted=True)
+    for row, at, length in zip(x, device.to_host(indices), lengths, strict=True):
+        assert np.array_equal(at[:length], reference.topk(row[:length], length))
+        assert (at[length:] == -1).all()
+
+
+def test_copying_is_one_launch_that_no_check_objects_to(device, rng):
+    x = device.asarray(rng.standard_normal((2, 3000), dtype=np.float32))
+    values, indices = device.empty((2, 3000), np.float32), device.empty((2, 3000), np.int32)
+    lengths = device.asarray(np.array([3000, 100], np.int32))
+    (one,) = launches_of(device, topk, x, values, indices, lengths=lengths)
+    report = device.profile(
+        one.kernel, one.grid, one.block, one.args, one.shared_bytes,
+        checks=("memcheck", "racecheck", "synccheck", "initcheck"),
+    )  # fmt: skip
+    assert not report.findings
+
+
+def test_copying_less_than_all_is_refused(device):
+    x = device.empty((1, 10), np.float32)
+    values, indices = device.empty((1, 9), np.float32), device.empty((1, 9), np.int32)
+    with pytest.raises(ValueError, match="k is 9, but a row has 10 elements, all of which it"):
+        topk_whole(device, x, values, indices)
 
 
 def test_every_step_of_the_table_is_there():
