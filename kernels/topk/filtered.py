@@ -74,14 +74,11 @@ def topk_filtered(
     lengths: Any = None,
     shape: FilterShape | None = None,
 ) -> None:
-    """The best k of each row, in any order; of equal ones those with the lowest indices.
+    """A pivot from a sample, one pass that keeps what is no worse, and a selection among that.
 
-    ``x`` (rows, n) or (n,): float32, float16, bfloat16, int32 or uint32; ``values`` (rows, k) or
-    (k,) of its dtype; ``indices`` like ``values``, int32; on the device, row-major, outputs
-    overlapping no other. ``lengths`` (rows,) int32: how much of each row counts, by default all of
-    it; where that is less than k, what is left over has index -1. NaN is larger than all numbers,
-    -0 equals 0. Raises ValueError for shapes or dtypes that do not fit, ArgumentError for other
-    arrays.
+    The best come in any order. Arguments, results and errors are those of
+    :func:`kernels.topk.topk`; ``shape`` says how rows are sampled and read, by default as suits
+    them.
     """
     rows = check("topk_filtered", x, values, indices, lengths)
     if not rows.count * rows.k:

@@ -27,13 +27,8 @@ def topk_radix8(
 ) -> None:
     """Radix select by digits of 8 bits: a launch for each, and one for the filter.
 
-    The best k of each row, in any order; of equal ones those with the lowest indices.
-    ``x`` (rows, n) or (n,): float32, float16, bfloat16, int32 or uint32; ``values`` (rows, k) or
-    (k,) of its dtype; ``indices`` like ``values``, int32; on the device, row-major, outputs
-    overlapping no other. ``lengths`` (rows,) int32: how much of each row counts, by default all of
-    it; where that is less than k, what is left over has index -1. NaN is larger than all numbers,
-    -0 equals 0. Raises ValueError for shapes or dtypes that do not fit, ArgumentError for other
-    arrays.
+    The best come in any order. Arguments, results and errors are those of
+    :func:`kernels.topk.topk`.
     """
     _radix(device, "topk_radix8", 8, x, values, indices, largest, lengths)
 

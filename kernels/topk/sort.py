@@ -27,13 +27,8 @@ def topk_sort(
 ) -> None:
     """Sort whole rows, by a radix sort of four passes, and take the first k.
 
-    The best k of each row, the best first; of equal ones those with the lowest indices.
-    ``x`` (rows, n) or (n,): float32, float16, bfloat16, int32 or uint32; ``values`` (rows, k) or
-    (k,) of its dtype; ``indices`` like ``values``, int32; on the device, row-major, outputs
-    overlapping no other. ``lengths`` (rows,) int32: how much of each row counts, by default all of
-    it; where that is less than k, what is left over has index -1. NaN is larger than all numbers,
-    -0 equals 0. Raises ValueError for shapes or dtypes that do not fit, ArgumentError for other
-    arrays.
+    The best come first. For the rest, arguments, results and errors are those of
+    :func:`kernels.topk.topk`.
     """
     rows = check("topk_sort", x, values, indices, lengths)
     if not rows.count * rows.k:

@@ -26,13 +26,8 @@ def topk_warp_select(
 ) -> None:
     """WarpSelect: a warp a row, with a queue of the best k and a short one a lane before it.
 
-    The best k of each row, the best first, up to 1024; of equal ones those with the lowest indices.
-    ``x`` (rows, n) or (n,): float32, float16, bfloat16, int32 or uint32; ``values`` (rows, k) or
-    (k,) of its dtype; ``indices`` like ``values``, int32; on the device, row-major, outputs
-    overlapping no other. ``lengths`` (rows,) int32: how much of each row counts, by default all of
-    it; where that is less than k, what is left over has index -1. NaN is larger than all numbers,
-    -0 equals 0. Raises ValueError for shapes or dtypes that do not fit and for a larger k,
-    ArgumentError for other arrays.
+    The best come first; k is 1024 at most, and ValueError is raised for a larger one. For the rest,
+    arguments, results and errors are those of :func:`kernels.topk.topk`.
     """
     rows = _check("topk_warp_select", x, values, indices, lengths)
     if not rows.count * rows.k:
