@@ -64,3 +64,25 @@ def room_of(found, swizzle):
     """Bytes of shared memory for a box: whole lines."""
     rows = found.size // found.shape[-1]
     return -(-rows * pitch_of(found, swizzle) // LINE) * LINE
+
+
+def slices_of(array, corner, box, steps, fill=0):
+    """The box of an interleaved array, whose last axis is a slice's channels: whole slices."""
+    channels = array.shape[-1]
+    return box_of(array, (*corner, 0), (*box, channels), (*steps, 1), fill)
+
+
+def slice_pixels_of(array, corner, offsets, box, steps):
+    """A column of pixels of an interleaved array: what each has in one slice of channels."""
+    image, piece, *base = corner
+    if not 0 <= piece < array.shape[1]:
+        return np.zeros((box.pixels, box.channels), array.dtype)
+    return pixels_of(
+        array[:, piece], (image, *base, 0), offsets, box.lower, box.upper, box.channels,
+        box.pixels, (1, *steps[2:], 1),
+    )  # fmt: skip
+
+
+def slices_laid_out(found, swizzle, nbytes):
+    """Bytes of slices as they lie in shared memory: densely, whatever the swizzle."""
+    return laid_out(found.reshape(1, -1), swizzle, nbytes)

@@ -36,6 +36,17 @@ __device__ void wait_for(u64* barrier, int parity) {
         : "r"(at(barrier)), "r"(parity)
         : "memory");
 }
+// The same, but not for ever: for copies whose bytes documents do not tell for certain.
+__device__ void wait_a_while(u64* barrier, int parity) {
+  unsigned done = 0;
+  for (int i = 0; i < 10000 && !done; ++i)
+    asm volatile(
+        "{ .reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;"
+        " selp.u32 %0, 1, 0, p; }"
+        : "=r"(done)
+        : "r"(at(barrier)), "r"(parity)
+        : "memory");
+}
 __device__ void fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 __device__ void commit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
 __device__ void all_stored() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
@@ -81,14 +92,15 @@ __device__ void copy_out(u8* out, const u8* tile, int bytes) {
   asm volatile("cp.async.bulk.tensor." #n "d.shared::cluster.global" mode                         \
                ".mbarrier::complete_tx::bytes [%0], [%1, {" names "}], [%2]" offsets ";" ::       \
                    "r"(at(tile)), "l"(&map), "r"(at(&barrier)), __VA_ARGS__ : "memory")
-#define LOADS(name, n, mode, names, offsets, ...)                                                 \
+#define LOADS(...) LOADS_AND(wait_for, __VA_ARGS__)
+#define LOADS_AND(waits, name, n, mode, names, offsets, ...)                                      \
   extern "C" __global__ void name##_##n(const __grid_constant__ TensorMap map, Place p,           \
                                         int expected, int bytes, u8* out) {                       \
     extern __shared__ __align__(1024) u8 tile[];                                                  \
     __shared__ u64 barrier;                                                                       \
     prepare(tile, bytes, &barrier, expected);                                                     \
     if (threadIdx.x == 0) LOAD(n, mode, names, offsets, __VA_ARGS__);                             \
-    wait_for(&barrier, 0);                                                                        \
+    waits(&barrier, 0);                                                                           \
     copy_out(out, tile, bytes);                                                                   \
   }
 #define C1 "r"(p.c[0])
@@ -105,6 +117,15 @@ LOADS(pixels, 3, ".im2col", "%3, %4, %5", ", {%6}", C3, "h"(p.o[0]))
 LOADS(pixels, 4, ".im2col", "%3, %4, %5, %6", ", {%7, %8}", C4, "h"(p.o[0]), "h"(p.o[1]))
 LOADS(pixels, 5, ".im2col", "%3, %4, %5, %6, %7", ", {%8, %9, %10}", C5, "h"(p.o[0]),
       "h"(p.o[1]), "h"(p.o[2]))
+// Boxes and columns of pixels of interleaved arrays.
+LOADS_AND(wait_a_while, slices, 3, ".tile", "%3, %4, %5", "", C3)
+LOADS_AND(wait_a_while, slices, 4, ".tile", "%3, %4, %5, %6", "", C4)
+LOADS_AND(wait_a_while, slices, 5, ".tile", "%3, %4, %5, %6, %7", "", C5)
+LOADS_AND(wait_a_while, slice_pixels, 3, ".im2col", "%3, %4, %5", ", {%6}", C3, "h"(p.o[0]))
+LOADS_AND(wait_a_while, slice_pixels, 4, ".im2col", "%3, %4, %5, %6", ", {%7, %8}", C4,
+          "h"(p.o[0]), "h"(p.o[1]))
+LOADS_AND(wait_a_while, slice_pixels, 5, ".im2col", "%3, %4, %5, %6, %7", ", {%8, %9, %10}", C5,
+          "h"(p.o[0]), "h"(p.o[1]), "h"(p.o[2]))
 
 // What is NaN in a box, whichever NaN it is.
 template <class T>
@@ -153,6 +174,7 @@ extern "C" __global__ void fills_half(const __grid_constant__ TensorMap map, Pla
 STORES(1, "%3", C1)
 STORES(2, "%3, %4", C2)
 STORES(3, "%3, %4, %5", C3)
+STORES(4, "%3, %4, %5, %6", C4)
 STORES(5, "%3, %4, %5, %6, %7", C5)
 
 // Plain bytes: each block brings some with a cache policy, adds one, and takes them back.

@@ -18,11 +18,11 @@ Place = Callable[[Any, Rng], Placed]
 Numbers = tuple[int, ...]
 
 
-def _filled(rng: Rng, shape: Numbers, dtype: Any) -> Array:
+def filled(rng: Rng, shape: Numbers, dtype: Any) -> Array:
     return rng.integers(0, 100, shape).astype(dtype)
 
 
-def _place(corner: Numbers, offsets: Numbers = ()) -> bytes:
+def place_of(corner: Numbers, offsets: Numbers = ()) -> bytes:
     """A ``Place``: innermost first, as instructions have them."""
     words, moved = np.zeros(5, np.int32), np.zeros(4, np.uint16)
     words[: len(corner)] = corner[::-1]
@@ -30,7 +30,7 @@ def _place(corner: Numbers, offsets: Numbers = ()) -> bytes:
     return (words.tobytes() + moved.tobytes())[:28]
 
 
-def _unwritten(nbytes: int) -> Array:
+def unwritten(nbytes: int) -> Array:
     return np.full(nbytes, 0xAA, np.uint8)
 
 
@@ -41,12 +41,12 @@ def _load(
     """A box of an array comes to shared memory, whose bytes are the output."""
 
     def place(device: Any, rng: Rng) -> Placed:
-        array, every = _filled(rng, shape, dtype), steps or (1,) * len(shape)
+        array, every = filled(rng, shape, dtype), steps or (1,) * len(shape)
         found = box_of(array, corner, box, every)
         room = room_of(found, swizzle)
         told = device.tensor_map(device.asarray(array), box, swizzle=swizzle, element_strides=every)
-        out = device.asarray(_unwritten(room))
-        arguments = [told, _place(corner), np.int32(found.nbytes), np.int32(room), out]
+        out = device.asarray(unwritten(room))
+        arguments = [told, place_of(corner), np.int32(found.nbytes), np.int32(room), out]
         return Placed(arguments, [out], [laid_out(found, swizzle, room)])
 
     return place
@@ -59,7 +59,7 @@ def _pixels(
     """A column of pixels of float16 images comes to shared memory."""
 
     def place(device: Any, rng: Rng) -> Placed:
-        array, every = _filled(rng, shape, np.float16), steps or (1,) * len(shape)
+        array, every = filled(rng, shape, np.float16), steps or (1,) * len(shape)
         found = pixels_of(
             array, corner, offsets, box.lower, box.upper, box.channels, box.pixels, every
         )
@@ -67,8 +67,8 @@ def _pixels(
         told = device.tensor_map(
             device.asarray(array), swizzle=swizzle, element_strides=every, im2col=box
         )
-        out = device.asarray(_unwritten(room))
-        arguments = [told, _place(corner, offsets), np.int32(found.nbytes), np.int32(room), out]
+        out = device.asarray(unwritten(room))
+        arguments = [told, place_of(corner, offsets), np.int32(found.nbytes), np.int32(room), out]
         return Placed(arguments, [out], [laid_out(found, swizzle, room)])
 
     return place
@@ -76,13 +76,13 @@ def _pixels(
 
 def _fill(dtype: Any, fill: str) -> Place:
     def place(device: Any, rng: Rng) -> Placed:
-        array, corner, box = _filled(rng, (20, 32), dtype), (12, -8), (16, 32)
+        array, corner, box = filled(rng, (20, 32), dtype), (12, -8), (16, 32)
         outside = np.int32(-1 if fill == "nan" else 0)
         found = box_of(array.astype(np.int32), corner, box, (1, 1), outside)
         told = device.tensor_map(device.asarray(array), box, fill=fill)
         out = device.asarray(np.full(found.shape, 77, np.int32))
         nbytes = np.int32(found.size * array.itemsize)
-        return Placed([told, _place(corner), nbytes, out], [out], [found])
+        return Placed([told, place_of(corner), nbytes, out], [out], [found])
 
     return place
 
@@ -98,8 +98,8 @@ def _store(
 
     def place(device: Any, rng: Rng) -> Placed:
         every = steps or (1,) * len(shape)
-        array = _filled(rng, shape, dtype)
-        mine = _filled(rng, tuple(-(-b // s) for b, s in zip(box, every, strict=True)), dtype)
+        array = filled(rng, shape, dtype)
+        mine = filled(rng, tuple(-(-b // s) for b, s in zip(box, every, strict=True)), dtype)
         expected = array.copy()
         for at in np.ndindex(*mine.shape):
             there = tuple(c + p * s for c, p, s in zip(corner, at, every, strict=True))
@@ -112,8 +112,8 @@ def _store(
         told = device.tensor_map(x, box, swizzle=swizzle, element_strides=every)
         data = device.asarray(laid_out(mine, swizzle, room))
         arguments = [
-            told, _place(corner), np.int32(HOW.index(how)), np.int32(room), data,
-            device.asarray(_unwritten(1)),
+            told, place_of(corner), np.int32(HOW.index(how)), np.int32(room), data,
+            device.asarray(unwritten(1)),
         ]  # fmt: skip
         return Placed(arguments, [x], [expected])
 
@@ -165,7 +165,7 @@ def _reductions(device: Any, rng: Rng) -> Placed:
 
 def _multicast(size: int, clusters: int, rows: int, swizzle: str) -> Place:
     def place(device: Any, rng: Rng) -> Placed:
-        x = _filled(rng, (clusters * size * rows, 64), np.float16)
+        x = filled(rng, (clusters * size * rows, 64), np.float16)
         told = device.tensor_map(device.asarray(x), (rows, 64), swizzle=swizzle)
         tile = size * rows * LINE
         boxes = x.reshape(clusters, size, rows, 64)
@@ -201,14 +201,14 @@ def _pipeline(device: Any, rng: Rng) -> Placed:
 
 
 def _wrapped(device: Any, rng: Rng) -> Placed:
-    x = _filled(rng, (40, 72), np.int32)  # the last boxes reach out of it
+    x = filled(rng, (40, 72), np.int32)  # the last boxes reach out of it
     out = device.asarray(np.full(x.shape, -7, np.int32))
     maps = [device.tensor_map(a, (16, 32)) for a in (device.asarray(x), out)]
     return Placed(maps, [out], [x + 1])
 
 
 def _by_ptx(device: Any, rng: Rng) -> Placed:
-    x = _filled(rng, (2 * 3 * 256,), np.int32)
+    x = filled(rng, (2 * 3 * 256,), np.int32)
     return place_arrays(device, x, outputs=[np.full(x.shape, -7, np.int32)], expected=[-x])
 
 

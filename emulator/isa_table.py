@@ -163,7 +163,7 @@ SECTIONS: dict[str, list[tuple[str, ...]]] = {
          "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.noftz.bf16 [%g], [%s], 16",
          "cp.reduce.async.bulk.global.shared::cta.bulk_group.min.s64 [%g], [%s], 16"),
         ("cp.async.bulk.tensor, cp.reduce.async.bulk.tensor",
-         "1 to 5 axes, tiled and `.im2col`, all swizzles; no interleaved layouts",
+         "1 to 5 axes, tiled and `.im2col`, all swizzles and interleaves",
          "cp.async.bulk.prefetch.tensor.2d.L2.global.tile [%g, {%r1, %r2}]"),
     ],
     "9.7.9, 9.7.10 Textures and surfaces": [
@@ -221,11 +221,12 @@ SECTIONS: dict[str, list[tuple[str, ...]]] = {
          "@%p3 mbarrier.init.shared.b64 [%s], 32; bar.warp.sync -1; "
          "mbarrier.arrive.shared.b64 %d0, [%s]; mbarrier.test_wait.shared.b64 %p0, [%s], %d0; "
          "bar.warp.sync -1; @%p3 mbarrier.inval.shared.b64 [%s]"),
-        ("tensormap.replace", "every field but interleaved layouts, of the software GPU's own maps",
+        ("tensormap.replace", "every field, of the software GPU's own maps",
          "tensormap.replace.tile.rank.global.b1024.b32 [%g], 3",
          "tensormap.replace.tile.global_address.global.b1024.b64 [%g], %d1",
          "tensormap.replace.tile.global_dim.shared::cta.b1024.b32 [%s], 1, %r1",
-         "tensormap.replace.tile.swizzle_mode.global.b1024.b32 [%g], 3"),
+         "tensormap.replace.tile.swizzle_mode.global.b1024.b32 [%g], 3",
+         "tensormap.replace.tile.interleave_layout.global.b1024.b32 [%g], 2"),
         ("tensormap.cp_fenceproxy", "",
          "tensormap.cp_fenceproxy.global.shared::cta.tensormap::generic.release.gpu.sync.aligned "
          "[%g], [%s], 128"),

@@ -3,7 +3,11 @@
 A GPU's driver encodes them in a layout of its own that is not documented; this is the software
 GPU's, which :mod:`emulator.units.tile` reads. Rules and words are those of the CUDA driver API's
 ``cuTensorMapEncodeTiled`` and ``cuTensorMapEncodeIm2col``, but for the order of axes: outermost
-first, as NumPy has them. Interleaved layouts are not there.
+first, as NumPy has them.
+
+Interleaved arrays (NC/8HWC8, NC/16HWC16) have their channels in slices of 16 or 32 bytes: a map's
+axes are images, slices, then depth, height and width, and one along the width is a whole slice.
+That is how the documents are read here; :mod:`emulator.units.tile` says what they leave open.
 """
 
 from __future__ import annotations
@@ -21,6 +25,10 @@ MAGIC = 0x70614D726F736E54
 NBYTES, ALIGNMENT = 128, 64
 MOST_AXES, MOST_IN_BOX, MOST_STRIDE = 5, 256, 8
 SWIZZLES = {"none": 0, "32B": 1, "64B": 2, "128B": 3}
+INTERLEAVES = {"none": 0, "16B": 16, "32B": 32}  # bytes of a slice of channels
+UNCONFIRMED = (
+    "Interleaved tensor maps do here what documents are read to say; no H100 has confirmed it."
+)
 FILLS = {"zero": 0, "nan": 1}
 UNIT = 16  # bytes that addresses, strides and rows of boxes are multiples of
 # What a reduction takes elements for, and what NaN looks like: the kinds of units/reduction.py.
@@ -30,21 +38,23 @@ KINDS = {
     "float64": 9,
 }  # fmt: skip
 FIRST_FLOAT = 6
-# 0 magic, 8 address, 16 rank, itemsize, swizzle, fill, im2col, kind, 24 strides of axes 1 to 4 in
-# bytes, 56 sizes, 76 box, 86 element strides, 92 im2col: lower, 98 upper corner, 104 channels and
-# pixels. Axes innermost first, since that is how the instructions' coordinates come.
-LAYOUT = struct.Struct("<QQ6B2x4q5I5H5Bx3h3hHH20x")
+# 0 magic, 8 address, 16 rank, itemsize, swizzle, fill, im2col, kind, a slice's bytes, 24 strides of
+# axes 1 to 4 in bytes, 56 sizes, 76 box, 86 element strides, 92 im2col: lower, 98 upper corner, 104
+# channels and pixels. Axes innermost first, since that is how the instructions' coordinates come.
+LAYOUT = struct.Struct("<QQ7Bx4q5I5H5Bx3h3hHH20x")
 assert LAYOUT.size == NBYTES
 
 
 @dataclass(frozen=True)
 class Im2col:
-    """What a copy takes of an array (images, ..., width, channels) for a convolution.
+    """What a copy takes of an array (images, ..., width, channels) for a convolution, or of an
+    interleaved one (images, slices, ..., width).
 
     Pixels follow one another along the width, then the next spatial axis, then the images, within
     a box whose corners are ``lower`` from the first and ``upper`` from the last pixel (one number a
     spatial axis, outermost first). A copy takes ``pixels`` of them with ``channels`` each, all
-    moved by the instruction's offsets. (PTX ISA, "Im2col mode")
+    moved by the instruction's offsets; of an interleaved array a slice each. (PTX ISA, "Im2col
+    mode")
     """
 
     lower: tuple[int, ...]
@@ -56,6 +66,9 @@ class Im2col:
 @dataclass(frozen=True)
 class TensorMap:
     """An array of up to five axes, and a box of it; strides in bytes.
+
+    With ``interleave`` "16B" or "32B" the array is one of slices of so many bytes, which are not an
+    axis: (images, slices, width), (images, slices, height, width) or the same with a depth.
 
     Raises :class:`LaunchError` for what the CUDA driver would not encode either.
     """
@@ -69,6 +82,7 @@ class TensorMap:
     swizzle: str = "none"
     fill: str = "zero"
     im2col: Im2col | None = None
+    interleave: str = "none"
 
     def __post_init__(self) -> None:
         for wrong in self._mistakes():
@@ -83,15 +97,22 @@ class TensorMap:
             if not fine:
                 found.append(text)
 
+        must(self.interleave in INTERLEAVES,
+             f"interleave {self.interleave!r}; there are {', '.join(INTERLEAVES)}")  # fmt: skip
+        piece = INTERLEAVES.get(self.interleave, 0)
+        unit = max(piece, UNIT)
         must(self.dtype.name in KINDS, f"elements cannot be {self.dtype}; of {', '.join(KINDS)}")
         must(1 <= axes <= MOST_AXES, f"an array of {axes} axes; TMA takes 1 to {MOST_AXES}")
         must(all(0 < n < 1 << 32 for n in self.shape), f"axes of {self.shape} elements")
-        must(self.address % UNIT == 0,
-             f"the array begins {self.address % UNIT} bytes past a multiple of {UNIT}")  # fmt: skip
-        must(axes == 0 or self.strides[-1] == size, "elements of the last axis must be neighbours")
+        must(self.address % unit == 0,
+             f"the array begins {self.address % unit} bytes past a multiple of {unit}")  # fmt: skip
+        must(
+            axes == 0 or self.strides[-1] == (piece or size),
+            f"{'slices' if piece else 'elements'} of the last axis must be neighbours",
+        )
         for axis, stride in enumerate(self.strides[:-1]):
-            must(stride % UNIT == 0 and 0 <= stride < 1 << 40,
-                 f"axis {axis} has a stride of {stride} bytes; it must be a multiple of {UNIT}: "
+            must(stride % unit == 0 and 0 <= stride < 1 << 40,
+                 f"axis {axis} has a stride of {stride} bytes; it must be a multiple of {unit}: "
                  "pad rows, or pass an array whose rows are that long")  # fmt: skip
         must(self.swizzle in SWIZZLES, f"swizzle {self.swizzle!r}; there are {', '.join(SWIZZLES)}")
         must(self.fill in FILLS, f"fill {self.fill!r}; there are {', '.join(FILLS)}")
@@ -101,8 +122,18 @@ class TensorMap:
             1 <= n <= MOST_STRIDE for n in self.element_strides),
             f"element_strides {self.element_strides}: one for each axis, 1 to {MOST_STRIDE}",
         )  # fmt: skip
-        must(self.element_strides[-1:] in ((), (1,)),
+        must(bool(piece) or self.element_strides[-1:] in ((), (1,)),
              "element_strides must end in 1: TMA ignores it along the last axis")  # fmt: skip
+        if piece:
+            must(
+                axes >= 3,
+                "an interleaved array has images, slices and at least a width: 3 to 5 "
+                f"axes and that of a slice's channels; there are {axes}",
+            )
+            must(
+                self.interleave != "32B" or self.swizzle == "32B",
+                f"interleave '32B' goes with swizzle '32B' only; this is {self.swizzle!r}",
+            )
         if found:
             return found
         if self.im2col is not None:
@@ -123,6 +154,14 @@ class TensorMap:
             if found:
                 return found
             row = -(-self.box[-1] // self.element_strides[-1]) * size
+        if piece and self.im2col is not None:
+            must(row == piece, f"{self.im2col.channels} channels; of an interleaved array a copy "
+                 f"takes slices, of {piece // size} here")  # fmt: skip
+        elif piece:
+            must((self.box[1], self.element_strides[1]) == (1, 1),
+                 f"a box of {self.box[1]} slices of channels; a copy takes 1")  # fmt: skip
+        if piece:
+            return found  # rows are of whole slices, and may be longer than a swizzle's span
         must(row % UNIT == 0,
              f"a row of the box has {row} bytes; it must be a multiple of {UNIT}")  # fmt: skip
         if self.swizzle in SWIZZLES and self.swizzle != "none":
@@ -147,6 +186,7 @@ class TensorMap:
         return LAYOUT.pack(
             MAGIC, self.address, axes, self.dtype.itemsize, SWIZZLES[self.swizzle],
             FILLS[self.fill], int(box is not None), KINDS[self.dtype.name],
+            INTERLEAVES[self.interleave],
             *([*reversed(self.strides[:-1])] + [0] * spare), *inner(self.shape, 1),
             *inner(self.box if box is None else (1,) * axes, 1), *inner(self.element_strides, 1),
             *lower, *upper, box.channels if box else 0, box.pixels if box else 0,

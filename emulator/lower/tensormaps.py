@@ -14,7 +14,7 @@ from emulator.lower.types import integers
 from emulator.lower.warp import WarpLowering
 from emulator.native.layout import LANES
 from emulator.ptx import Address, Immediate, Instruction
-from emulator.tensor_map import KINDS, NBYTES
+from emulator.tensor_map import INTERLEAVES, KINDS, NBYTES
 from emulator.units.tile import (
     ADDRESS,
     BOX,
@@ -23,6 +23,7 @@ from emulator.units.tile import (
     KIND,
     RANK,
     SIZES,
+    SLICE,
     STEPS,
     STRIDES,
     SWIZZLE,
@@ -33,7 +34,8 @@ FIELDS = {
     "global_address": (ADDRESS, 8, 1, 0), "rank": (RANK, 1, 1, 1), "box_dim": (BOX, 2, 5, 0),
     "global_dim": (SIZES, 4, 5, 0), "global_stride": (STRIDES, 8, 4, 0),
     "element_stride": (STEPS, 1, 5, 0), "swizzle_mode": (SWIZZLE, 1, 1, 0),
-    "fill_mode": (FILL, 1, 1, 0), "elemtype": (KIND, 1, 1, 0), "interleave_layout": (0, 0, 1, 0),
+    "fill_mode": (FILL, 1, 1, 0), "elemtype": (KIND, 1, 1, 0),
+    "interleave_layout": (SLICE, 1, 1, 0),
 }  # fmt: skip
 AS_IMMEDIATES = ("swizzle_mode", "fill_mode", "elemtype", "interleave_layout")
 # The instruction's numbers of element types: (kind, bytes).
@@ -79,9 +81,9 @@ def tensormap(lower: WarpLowering, inst: Instruction) -> None:
 def _settings(inst: Instruction, name: str, value: int) -> list[tuple[int, int]]:
     """Bytes of a map that a setting makes: where, and what."""
     if name == "interleave_layout":
-        if value:
+        if not 0 <= value < len(INTERLEAVES):
             raise NotLowered(inst.text)
-        return []
+        return [(SLICE, [*INTERLEAVES.values()][value])]
     if name == "elemtype":
         if value not in ELEMENTS:
             raise NotLowered(inst.text)

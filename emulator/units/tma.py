@@ -37,7 +37,6 @@ from emulator.units.numbers import byte_at, word_at
 from emulator.units.reduction import combine, itemsize_of
 from emulator.units.tile import (
     ADDRESS,
-    ITEMSIZE,
     LOAD,
     STORE,
     SWIZZLE,
@@ -46,6 +45,7 @@ from emulator.units.tile import (
     extent,
     is_map,
     move_box,
+    unit_of,
     watch_box,
 )
 from emulator.units.tile import rank_of_map as rank_of
@@ -148,7 +148,7 @@ def bytes_of(context: int, warp: int, site: int, lane: int, how: int) -> int:
             return report(context, warp, site, COPY_MISUSE, lane, rank_of(other), OTHER_RANK, 0)
         # An H100 takes both of these for illegal instructions.
         corner = warp + BOX_AT + 4 * BOX_WORDS * lane
-        first, size = int(read_i32(corner)), byte_at(other + ITEMSIZE)
+        first, size = int(read_i32(corner)), unit_of(other)
         if first * size % UNIT:
             return report(context, warp, site, COPY_MISUSE, lane, size, BETWEEN, first)
         for axis in range(rank_of(other)):

@@ -63,7 +63,8 @@ def encode(told: TensorMap) -> bytes:
     )  # fmt: skip
     steps = [cu.cuuint32_t(n) for n in reversed(told.element_strides)]
     how = (
-        cu.CUtensorMapInterleave.CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
+        getattr(cu.CUtensorMapInterleave, f"CU_TENSOR_MAP_INTERLEAVE_{told.interleave.upper()}"),
+        swizzle,
         cu.CUtensorMapL2promotion.CU_TENSOR_MAP_L2_PROMOTION_L2_256B, fill,
     )  # fmt: skip
     if told.im2col is not None:
@@ -148,9 +149,12 @@ class CudaDevice:
         fill: str = "zero",
         element_strides: Sequence[int] | None = None,
         im2col: Im2col | None = None,
+        interleave: str = "none",
     ) -> MapArgument:
         """The driver's encoding."""
-        told = describe(array, self._inspect, box, swizzle, fill, element_strides, im2col)
+        told = describe(
+            array, self._inspect, box, swizzle, fill, element_strides, im2col, interleave
+        )
         return MapArgument(told, encode(told), array)
 
     def _function(self, function: KernelFunction) -> Any:

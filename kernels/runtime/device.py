@@ -52,6 +52,7 @@ class Device(Protocol):
         fill: str = "zero",
         element_strides: Sequence[int] | None = None,
         im2col: Im2col | None = None,
+        interleave: str = "none",
     ) -> MapArgument:
         """What TMA needs to copy boxes of ``array``: an argument for a 128-byte
         ``const __grid_constant__`` parameter, aligned to 64.
@@ -60,9 +61,15 @@ class Device(Protocol):
         multiples of 16; ``box`` has as many, up to 256 each, outermost first. ``swizzle`` "none",
         "32B", "64B" or "128B" is how rows of a box, of at most so many bytes, lie in shared memory;
         ``fill`` "zero" or "nan" is what there is outside of the array. With ``element_strides`` a
-        box has every so-manieth element. ``im2col`` takes the place of ``box``. Raises
-        LaunchError for what the CUDA driver would not encode. (CUDA driver API, "Tensor Map Object
-        Management")
+        box has every so-manieth element. ``im2col`` takes the place of ``box``.
+
+        With ``interleave`` "16B" or "32B" the array is (images, slices, [depth,] [height,] width,
+        channels of a slice), its last axis being 16 or 32 bytes that are copied together: a box has
+        no number for it, and 1 for the slices. "32B" goes with swizzle "32B", and addresses and
+        strides that are multiples of 32.
+
+        Raises LaunchError for what the CUDA driver would not encode. (CUDA driver API, "Tensor Map
+        Object Management")
         """
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import emulator
 from emulator import Arch, Report
 from emulator.clusters import cluster_shape, grid_in_blocks
-from emulator.tensor_map import Im2col
+from emulator.tensor_map import UNCONFIRMED, Im2col
 from emulator.timeline import Timeline
 from kernels.runtime.arguments import ArrayInfo, Bound, MapArgument, alignment_of, bind, pack, three
 from kernels.runtime.device import Extent, kernel_of
@@ -128,9 +129,12 @@ class EmulatedDevice:
         fill: str = "zero",
         element_strides: Sequence[int] | None = None,
         im2col: Im2col | None = None,
+        interleave: str = "none",
     ) -> MapArgument:
         """The software GPU's own encoding."""
-        told = describe(array, self._inspect, box, swizzle, fill, element_strides, im2col)
+        told = describe(
+            array, self._inspect, box, swizzle, fill, element_strides, im2col, interleave
+        )
         return MapArgument(told, told.data, array)
 
     def launch(
@@ -161,8 +165,12 @@ class EmulatedDevice:
         cooperative: bool = False,
     ) -> Report:
         """Run a kernel and count what it does; ``checks`` look for races and for more."""
-        return self._run(kernel, grid, block, args, shared_bytes, counters=True, checks=checks,
-                         cluster=cluster, cooperative=cooperative)  # fmt: skip
+        report = self._run(kernel, grid, block, args, shared_bytes, counters=True, checks=checks,
+                           cluster=cluster, cooperative=cooperative)  # fmt: skip
+        maps = [one.described for one in args if isinstance(one, MapArgument)]
+        if any(told.interleave != "none" for told in maps):
+            report = replace(report, notes=(*report.notes, UNCONFIRMED))
+        return report
 
     def time(
         self,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from emulator.tensor_map import Im2col, TensorMap
+from emulator.errors import LaunchError
+from emulator.tensor_map import INTERLEAVES, Im2col, TensorMap
 from kernels.runtime.arguments import ArrayInfo, Inspect
 from kernels.runtime.errors import ArgumentError
 
@@ -18,6 +19,7 @@ def describe(
     fill: str,
     element_strides: Sequence[int] | None,
     im2col: Im2col | None,
+    interleave: str,
 ) -> TensorMap:
     """The map of an array of the device. Raises LaunchError for what TMA cannot do."""
     info = inspect(array, "tensor_map(): the array")
@@ -26,9 +28,18 @@ def describe(
             f"tensor_map() takes an array on the device; this is {type(array).__name__}. "
             "device.asarray() puts one there"
         )
+    shape, strides = tuple(info.shape), _strides(array, info)
+    if piece := INTERLEAVES.get(interleave, 0):
+        size = info.dtype.itemsize
+        if not shape or shape[-1] * size != piece or strides[-1] != size:
+            raise LaunchError(
+                f"tensor_map: the last axis of an array with interleave {interleave!r} is a slice "
+                f"of {piece // size} neighbouring channels of {info.dtype}; this array is {shape}"
+            )
+        shape, strides = shape[:-1], strides[:-1]
     return TensorMap(
-        info.address, info.dtype, tuple(info.shape), _strides(array, info),
-        tuple(box), tuple(element_strides or (1,) * len(info.shape)), swizzle, fill, im2col,
+        info.address, info.dtype, shape, strides, tuple(box),
+        tuple(element_strides or (1,) * len(shape)), swizzle, fill, im2col, interleave,
     )  # fmt: skip
 
 
