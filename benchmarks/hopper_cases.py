@@ -1,7 +1,7 @@
 """Small kernels of clusters, TMA and wgmma on an H100: what they left in memory, what ncu counted.
 
 ``python -m benchmarks.hopper_cases`` runs every case of ``cluster_cases``, ``tma_cases``,
-``wgmma_cases`` and ``interleaved_cases`` and writes
+``wgmma_cases``, ``sparse_cases`` and ``interleaved_cases`` and writes
 ``benchmarks/results/hopper_cases_h100.json``. Tests hold the software GPU to it.
 """
 
@@ -29,8 +29,8 @@ from kernels.runtime import Program, RuntimeFault, open_device
 
 MODULE = "benchmarks.hopper_cases"
 FILE = RESULTS / "hopper_cases_h100.json"
-# The last is of what documents leave open: if a reading is wrong, an H100 may stop there.
-TOPICS = ("cluster", "tma", "wgmma", "interleaved")
+# The last two are of what documents leave open; if an H100 stops at them, they come last.
+TOPICS = ("cluster", "tma", "wgmma", "sparse", "interleaved")
 # What is recorded of every case; the software GPU is held to a case's own ``counters``. A few: each
 # group of counters that ncu cannot read at once costs another run of every case.
 RECORDED = (

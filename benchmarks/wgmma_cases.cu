@@ -138,6 +138,57 @@ A_IN_REGISTERS(e5m2_registers, 32, "m64n64k32.f32.e5m2.e5m2", "%32,%33,%34,%35",
 A_IN_REGISTERS(u8_registers, 8, "m64n16k32.s32.u8.u8", "%8,%9,%10,%11", "%12", "%13",
                "")
 
+// A sparse A, half of whose elements are there: the register of metadata says which.
+#define SPARSE(name, count, form, A, B, KEPT, SELECTOR, ADDS, numbers)                             \
+  extern "C" __global__ void k_##name(const uint4* bytes, int nbytes, u64 a_matrix, u64 b_matrix,  \
+                                      int add, const unsigned* kept, unsigned* out) {              \
+    fill(bytes, nbytes);                                                                           \
+    unsigned d[count];                                                                             \
+    load(d, out);                                                                                  \
+    hold(d);                                                                                       \
+    fence();                                                                                       \
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, " ADDS ", 0;\nwgmma.mma_async.sp.sync.aligned." \
+                 form " {" N_##count "}, " A ", " B ", " KEPT ", " SELECTOR ", p" numbers ";\n}"   \
+                 : D_##count(0)                                                                    \
+                 : "l"(here(a_matrix)), "l"(here(b_matrix)), "r"(kept[threadIdx.x]), "r"(add)      \
+                 : "memory");                                                                      \
+    commit();                                                                                      \
+    wait<0>();                                                                                     \
+    hold(d);                                                                                       \
+    store(out, d);                                                                                 \
+  }
+#define SPARSE_IN_REGISTERS(name, count, form, A, B, KEPT, SELECTOR, ADDS, numbers)                \
+  extern "C" __global__ void k_##name(const uint4* bytes, int nbytes, const unsigned* a,           \
+                                      u64 b_matrix, int add, const unsigned* kept,                 \
+                                      unsigned* out) {                                             \
+    fill(bytes, nbytes);                                                                           \
+    unsigned d[count], r[4];                                                                       \
+    load(d, out);                                                                                  \
+    load(r, a);                                                                                    \
+    hold(d);                                                                                       \
+    hold(r);                                                                                       \
+    fence();                                                                                       \
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, " ADDS ", 0;\nwgmma.mma_async.sp.sync.aligned." \
+                 form " {" N_##count "}, {" A "}, " B ", " KEPT ", " SELECTOR ", p" numbers ";\n}" \
+                 : D_##count(0)                                                                    \
+                 : "r"(r[0]), "r"(r[1]), "r"(r[2]), "r"(r[3]), "l"(here(b_matrix)),                \
+                   "r"(kept[threadIdx.x]), "r"(add)                                                \
+                 : "memory");                                                                      \
+    commit();                                                                                      \
+    wait<0>();                                                                                     \
+    hold(d);                                                                                       \
+    store(out, d);                                                                                 \
+  }
+SPARSE(sparse_f16, 32, "m64n64k32.f32.f16.f16", "%32", "%33", "%34", "0", "%35", ", 1, 1, 0, 0")
+SPARSE(sparse_f16_other, 32, "m64n64k32.f32.f16.f16", "%32", "%33", "%34", "1", "%35",
+       ", 1, 1, 0, 0")
+SPARSE(sparse_f16_kn, 32, "m64n64k32.f32.f16.f16", "%32", "%33", "%34", "0", "%35", ", 1, 1, 0, 1")
+SPARSE(sparse_s8, 32, "m64n64k64.s32.s8.s8", "%32", "%33", "%34", "0", "%35", "")
+SPARSE_IN_REGISTERS(sparse_f16_registers, 32, "m64n64k32.f32.f16.f16", "%32,%33,%34,%35", "%36",
+                    "%37", "0", "%38", ", 1, 1, 0")
+SPARSE_IN_REGISTERS(sparse_s8_registers, 32, "m64n64k64.s32.s8.s8", "%32,%33,%34,%35", "%36",
+                    "%37", "0", "%38", "")
+
 // A tile of 64 x 64 by 64 x 64: four products, whose descriptors step through swizzled rows, with
 // two groups in flight. Every warpgroup has rows of its own and all have the same B.
 extern "C" __global__ void tiles(const uint4* bytes, int nbytes, u64 a_matrix, u64 a_step,

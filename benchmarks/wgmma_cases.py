@@ -28,13 +28,14 @@ NUMPY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _patterns(matrix: Array, kind: str) -> Array:
+def patterns(matrix: Array, kind: str) -> Array:
     """Elements as bits in u64."""
     held = np.ascontiguousarray(matrix.astype(NUMPY[kind]))
     return held.view(f"u{held.dtype.itemsize}").astype(np.uint64)
 
 
-def _whole(rng: Rng, shape: tuple[int, ...]) -> Array:
+def whole(rng: Rng, shape: tuple[int, ...]) -> Array:
+    """Small whole numbers."""
     return rng.integers(-4, 5, shape).astype(np.float64)
 
 
@@ -74,9 +75,9 @@ class Product:
     b_layout: tuple[int, bool] = (128, True)
     base: int = 0  # row of its swizzle's pattern at which B starts
     gap: int = 0
-    draw: Draw = _whole
+    draw: Draw = whole
     draw_b: Draw | None = None
-    draw_sums: Draw = _whole
+    draw_sums: Draw = whole
     adds: bool = True
     sign: int = 1
     clamped: bool = False
@@ -107,10 +108,10 @@ class Product:
         a_layout, b_layout, end = self.layouts()
         a, b, c = self.operands(rng)
         memory = np.full(end, 0xA5, np.uint8)
-        write(memory, _patterns(b.T, self.b), BITS[self.b], b_layout)
-        first: Any = _fragments(a, self.a)
+        write(memory, patterns(b.T, self.b), BITS[self.b], b_layout)
+        first: Any = fragments(a, self.a)
         if a_layout is not None:
-            write(memory, _patterns(a, self.a), BITS[self.a], a_layout)
+            write(memory, patterns(a, self.a), BITS[self.a], a_layout)
             first = np.uint64(a_layout.descriptor)
         with np.errstate(invalid="ignore", over="ignore"):
             wide = self.sign * a.astype(np.float64) @ b.astype(np.float64)
@@ -153,7 +154,7 @@ def registers_of(matrix: Array) -> Array:
     return np.ascontiguousarray(matrix[row, column]).view(np.uint32)[:, :, 0]
 
 
-def _fragments(a: Array, kind: str) -> Array:
+def fragments(a: Array, kind: str) -> Array:
     """A's registers, (4, 128) of u32, from (64, 32 bytes): row 8 r further on, 16 bytes on."""
     per = 4 // a.dtype.itemsize
     register, thread, part = np.indices((4, 128, per))
@@ -167,12 +168,12 @@ def _tiles(warpgroups: int) -> Callable[[Any, Rng], Placed]:
     """Tiles of 64 x 64 of A, rows along K, and one of B, rows along N: halves, swizzled by 128."""
 
     def place(device: Any, rng: Rng) -> Placed:
-        a, b = _whole(rng, (64 * warpgroups, 64)), _whole(rng, (64, 64))
+        a, b = whole(rng, (64 * warpgroups, 64)), whole(rng, (64, 64))
         memory = np.zeros(8192 * (warpgroups + 1), np.uint8)
         a_layout = Layout(128, True, 0, 16, 1024)
         b_layout = Layout(128, False, 8192 * warpgroups, 8192, 1024)
-        write(memory, _patterns(a, "f16"), 16, a_layout)
-        write(memory, _patterns(b.T, "f16"), 16, b_layout)
+        write(memory, patterns(a, "f16"), 16, a_layout)
+        write(memory, patterns(b.T, "f16"), 16, b_layout)
         found = (a @ b).astype(np.float32).reshape(warpgroups, 64, 64)
         expected = np.concatenate([registers_of(tile) for tile in found], axis=1)
         return place_arrays(
@@ -186,14 +187,14 @@ def _tiles(warpgroups: int) -> Callable[[Any, Rng], Placed]:
 
 def _chained(device: Any, rng: Rng) -> Placed:
     """(A B) C: 64 x 16 by 16 x 8 by 8 x 64, C with 8 rows of zeros below."""
-    a, b, c = _whole(rng, (64, 16)), _whole(rng, (16, 8)), np.zeros((16, 64))
-    c[:8] = _whole(rng, (8, 64))
+    a, b, c = whole(rng, (64, 16)), whole(rng, (16, 8)), np.zeros((16, 64))
+    c[:8] = whole(rng, (8, 64))
     a_layout, end = tight(32, True, 0, 64, 32)
     b_layout, end = tight(32, True, end, 8, 32)
     c_layout, end = tight(128, False, -(-end // 1024) * 1024, 64, 32)
     memory = np.zeros(end, np.uint8)
     for layout, matrix in ((a_layout, a), (b_layout, b.T), (c_layout, c.T)):
-        write(memory, _patterns(matrix, "f16"), 16, layout)
+        write(memory, patterns(matrix, "f16"), 16, layout)
     product = (a @ b).astype(np.float16).astype(np.float64)
     expected = registers_of((product @ c[:8]).astype(np.float32))
     descriptors = [np.uint64(layout.descriptor) for layout in (a_layout, b_layout, c_layout)]
@@ -202,12 +203,12 @@ def _chained(device: Any, rng: Rng) -> Placed:
 
 
 def _elected(device: Any, rng: Rng) -> Placed:
-    a, b = _whole(rng, (64, 16)), _whole(rng, (16, 64))
+    a, b = whole(rng, (64, 16)), whole(rng, (16, 64))
     a_layout, end = tight(0, True, 0, 64, 32)
     b_layout, end = tight(0, True, end, 64, 32)
     memory = np.zeros(end, np.uint8)
-    write(memory, _patterns(a, "f16"), 16, a_layout)
-    write(memory, _patterns(b.T, "f16"), 16, b_layout)
+    write(memory, patterns(a, "f16"), 16, a_layout)
+    write(memory, patterns(b.T, "f16"), 16, b_layout)
     expected = (a @ b).astype(np.float16).view(np.uint32)
     descriptors = [np.uint64(layout.descriptor) for layout in (a_layout, b_layout)]
     return place_arrays(device, memory.view(np.uint32), np.int32(end), *descriptors,
@@ -248,7 +249,7 @@ CASES: tuple[Case, ...] = (
     replace(_HALVES, kernel="f16_to_f16", d="f16", draw=_normal, draw_sums=_normal).case(
         "f16 sums of any numbers", 1e-3),
     replace(_HALVES, draw=_normal, draw_sums=_normal).case("any numbers", 2e-6),
-    replace(_HALVES, draw=_special, draw_b=_whole).case("infinities, NaN, subnormals"),
+    replace(_HALVES, draw=_special, draw_b=whole).case("infinities, NaN, subnormals"),
     Product("bf16_kk", "f32", "bf16", "bf16", 64).case("bf16"),
     Product("bf16_minus_b", "f32", "bf16", "bf16", 24, b_layout=(32, False), sign=-1).case(
         "bf16, B negated"),
@@ -260,7 +261,7 @@ CASES: tuple[Case, ...] = (
         "e5m2 by e4m3, f16 sums"),
     Product("e4m3_e5m2", "f32", "e4m3", "e5m2", 64, (0, True), (0, True)).case("e4m3 by e5m2"),
     Product("s8", "s32", "s8", "s8", 64).case("s8"),
-    Product("u8_s8", "s32", "u8", "s8", 64, draw=_counts, draw_b=_whole).case("u8 by s8"),
+    Product("u8_s8", "s32", "u8", "s8", 64, draw=_counts, draw_b=whole).case("u8 by s8"),
     Product("s8_clamped", "s32", "s8", "s8", 16, draw=_extreme, clamped=True,
             draw_sums=lambda rng, shape: rng.choice([-(2.0**31), 2.0**31 - 1], shape)).case(
         "s8 at the ends of the range, clamped"),

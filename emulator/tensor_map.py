@@ -157,7 +157,7 @@ class TensorMap:
         if piece and self.im2col is not None:
             must(row == piece, f"{self.im2col.channels} channels; of an interleaved array a copy "
                  f"takes slices, of {piece // size} here")  # fmt: skip
-        elif piece:
+        elif piece:  # the driver encodes other numbers, of which an H100 is said to make 1
             must((self.box[1], self.element_strides[1]) == (1, 1),
                  f"a box of {self.box[1]} slices of channels; a copy takes 1")  # fmt: skip
         if piece:

@@ -8,10 +8,10 @@ Of an interleaved array one along the innermost axis is a slice of 16 or 32 byte
 no axis, so that NC/8DHWC8 has the five that there can be. A copy takes one slice along the axis of
 slices, whatever the box says, and each pixel of an im2col box is a slice. That agrees with what the
 documents say (3 to 5 axes; strides of whole slices; only without interleave is the first element
-stride ignored, and a row at most a swizzle's span) and with what others report of an H100. Not
-documented, and assumed here: slices lie densely with every swizzle, and pixels, slices and images
-outside of the array are filled like elements. (PTX ISA, "Interleave layout"; CUDA driver API,
-``cuTensorMapEncodeTiled``)
+stride ignored, and a row at most a swizzle's span), and with an H100 of others, to which a box of 8
+by 8 by n came as 128 n bytes where slices have 16. Not documented, and assumed here: slices lie
+densely with every swizzle, and pixels, slices and images outside of the array are filled like
+elements. (PTX ISA, "Interleave layout"; CUDA driver API, ``cuTensorMapEncodeTiled``)
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.sparse_layout import kept, metadata
 from emulator.errors import UnsupportedInstruction
 from tests.emulator.fragments import (
     A_PLACES,
@@ -24,52 +25,6 @@ FORMS = [  # k, types of D and A and B, selectors
     (32, "s32", "s8", "u8", 2), (64, "s32", "u8", "s8", 1),
     (64, "s32", "s4", "s4", 2), (128, "s32", "u4", "s4", 1),
 ]  # fmt: skip
-
-
-def kept(random: np.random.Generator, kind: str, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """A random pattern: which elements of 16 x k are kept, and each chunk's four bits."""
-    width = {"tf32": 2, "s4": 8, "u4": 8}.get(kind, 4)
-    mask = np.zeros((16, k), dtype=bool)
-    codes = np.zeros((16, k // width), dtype=np.uint64)
-    for row in range(16):
-        for chunk in range(k // width):
-            if width == 2:
-                place = random.integers(2)
-                mask[row, 2 * chunk + place] = True
-                codes[row, chunk] = (0b0100, 0b1110)[place]
-                continue
-            first, second = sorted(random.choice(4, 2, replace=False))
-            size = width // 4
-            for place in (first, second):
-                mask[row, width * chunk + size * place : width * chunk + size * (place + 1)] = True
-            codes[row, chunk] = first | second << 2
-    return mask, codes
-
-
-def metadata(codes: np.ndarray, kind: str, k: int, selector: int) -> np.ndarray:
-    """The metadata register over the warp; lanes that the selector leaves out hold garbage.
-
-    ISA, "Sparse matrix storage": which lanes of four contribute. Within them: one lane has rows g
-    (low half) and g + 8; of a pair, for 16-bit types and tf32, the second lane has the second half
-    of the columns, for narrower types row g + 8; of four lanes, 0 and 2 have row g, 1 and 3 row
-    g + 8, the latter two the second half of the columns.
-    """
-    rows = [sum(int(code) << 4 * i for i, code in enumerate(line)) for line in codes]
-    register = np.full(32, 0xDEADBEEF, dtype=np.uint32)
-    bits_a_row = 4 * codes.shape[1]
-    for group in range(8):
-        low, high = rows[group], rows[group + 8]
-        if BITS[kind] >= 16:
-            for part in range(bits_a_row // 16):
-                lane = 4 * group + selector * (bits_a_row // 16) + part
-                halves = low >> 16 * part & 0xFFFF, high >> 16 * part & 0xFFFF
-                register[lane] = halves[0] | halves[1] << 16
-        elif bits_a_row == 32:
-            register[4 * group + 2 * selector : 4 * group + 2 * selector + 2] = low, high
-        else:
-            mask = 0xFFFFFFFF
-            register[4 * group : 4 * group + 4] = low & mask, high & mask, low >> 32, high >> 32
-    return register
 
 
 def reordered(words: np.ndarray) -> np.ndarray:
@@ -92,13 +47,13 @@ def test_metadata_lies_where_cutlass_puts_it():
     random = np.random.default_rng(0)
     _, codes = kept(random, "s8", 64)
     words = sum(codes[:, i::8] << np.uint64(4 * i) for i in range(8)).astype(np.uint32)
-    assert np.array_equal(reordered(words).reshape(-1), metadata(codes, "s8", 64, 0))
+    assert np.array_equal(reordered(words).reshape(-1), metadata(codes, "s8", 0))
     tiles = [kept(random, "f16", 32)[1] for _ in range(2)]  # two instructions' worth, by selector
     both = np.concatenate(tiles)
     halves = sum(both[:, i::4] << np.uint64(4 * i) for i in range(4)).astype(np.uint16)
     loaded = np.ascontiguousarray(reordered(halves)).view(np.uint32).reshape(-1)
     for selector, codes in enumerate(tiles):
-        register = metadata(codes, "f16", 32, selector)
+        register = metadata(codes, "f16", selector)
         mine = np.arange(32) % 4 // 2 == selector
         assert np.array_equal(register[mine], loaded[mine])
 
@@ -135,7 +90,7 @@ def multiply(card, instruction, kinds, matrices, pattern, selector):
         np.concatenate([to_registers(part, b, B_PLACES[k // 2, BITS[b]])
                         for part in (y[: k // 2], y[k // 2 :])]),
         to_registers(z, c, C_PLACES[16]), to_registers(np.zeros((16, 8)), d, C_PLACES[16]),
-        metadata(codes, a, k, selector).reshape(1, 32),
+        metadata(codes, a, selector).reshape(1, 32),
     ]  # fmt: skip
     counts = tuple(f.shape[0] for f in fragments)
     card.run(kernel(instruction, counts, selector), "k", 1, 32, *fragments)

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.matrix_layout import tight
+from benchmarks.sparse_layout import kept, metadata
 from emulator.arch import H100
 from emulator.errors import DeviceFault
 from tests.emulator.fragments import BITS
-from tests.emulator.test_sparse import kept, metadata
 from tests.emulator.test_tensor import bound, numbers
 from tests.emulator.warpgroup import Problem, multiply
 
@@ -161,7 +161,7 @@ def test_a_sparse_matrix_multiplies_what_it_holds(
     y, z = values(random, (k, n), b), values(random, (64, n), d)
     expected = dense @ y.astype(np.float64) + z.astype(np.float64)
     for selector in range(selectors):
-        register = np.concatenate([metadata(codes, a, k, selector) for _, codes in patterns])
+        register = np.concatenate([metadata(codes, a, selector) for _, codes in patterns])
         problem = Problem(d, a, b, n, None if from_registers else a_layout, b_layout,
                           selector=selector)  # fmt: skip
         got = multiply(card, problem, held, y, z, end, metadata=register).astype(np.float64)
