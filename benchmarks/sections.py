@@ -46,6 +46,7 @@ def failures(record: Record, sections: tuple[str, ...]) -> list[str]:
         rows = [{"name": section, **rows}] if isinstance(rows, dict) else rows
         for row in rows:
             if "failure" in row:
-                who = next(str(row[k]) for k in ("kernel", "copy", "name") if k in row)
+                case = ", ".join(f"{k} {what}" for k, what in row.items() if k != "failure")
+                who = next((str(row[k]) for k in ("kernel", "copy", "name") if k in row), case)
                 said.append(f"{section}, {who}: {row['failure']}")
     return said

@@ -13,6 +13,7 @@ from collections import defaultdict
 from typing import Any
 
 from benchmarks.origin import RESULTS
+from kernels.topk import BY_NAME
 from kernels.topk.dispatch import TABLE
 
 MODULE = "benchmarks.topk_fastest"
@@ -27,8 +28,8 @@ def made(record: dict[str, Any]) -> dict[str, Any]:
     )
     for row in record["ladder"]:
         for name, value in row.items():
-            if name.endswith("_us") and name != "torch_us" and "failure" not in row:
-                step = OURS if name == "ours_us" else name.removesuffix("_us")
+            step = OURS if name == "ours_us" else name.removesuffix("_us")
+            if step in BY_NAME and "failure" not in row:  # others are timed beside ours
                 times[row["rows"], row["n"], row["k"]][step].append(float(value))
     lines = []
     for (rows, n, k), by_step in sorted(times.items()):
