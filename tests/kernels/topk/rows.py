@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.launches import launches_of
 from kernels.topk import reference
 
 KINDS = ("uniform", "normal", "adversarial", "few", "equal", "special", "ascending", "descending")
@@ -58,3 +59,15 @@ def check(device, step, keys, k, *, shift=0, lengths=None, **options):
         assert np.array_equal(np.sort(chosen), np.sort(wanted))
         assert got[row, : wanted.size].tobytes() == keys[row][chosen].tobytes()
         assert (at[row, wanted.size :] == -1).all()
+
+
+def checked(device, step, *arguments, times=1, **options):
+    """Run a step's launches, which no check has anything to say about; how many they are."""
+    launches = launches_of(device, step, *arguments, **options)
+    for one in launches * times:
+        report = device.profile(
+            one.kernel, one.grid, one.block, one.args, one.shared_bytes, **one.together,
+            checks=("memcheck", "racecheck", "synccheck", "initcheck"),
+        )  # fmt: skip
+        assert not report.findings
+    return len(launches)

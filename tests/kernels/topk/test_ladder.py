@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kernels.launches import launches_of
 from kernels.topk import ENTRIES, reference, topk_block_select, topk_filtered
-from tests.kernels.topk.rows import KINDS, check, keys_of, placed
+from tests.kernels.topk.rows import KINDS, check, checked, keys_of, placed
 
 LADDER = [one for one in ENTRIES if one.step is not topk_filtered]  # test_results.py has that
 DTYPES = (np.float16, ml_dtypes.bfloat16, np.int32, np.uint32)
@@ -59,13 +59,7 @@ def test_no_check_has_anything_to_say_and_launches_may_be_repeated(device, entry
     x = placed(device, keys, 3)
     values, indices = device.empty((2, 40), np.float32), device.empty((2, 40), np.int32)
     lengths = device.asarray(np.array([10_000, 9000], np.int32))
-    launches = launches_of(device, entry.step, x, values, indices, lengths=lengths)
-    for one in launches * 2:
-        report = device.profile(
-            one.kernel, one.grid, one.block, one.args, one.shared_bytes, **one.together,
-            checks=("memcheck", "racecheck", "synccheck", "initcheck"),
-        )  # fmt: skip
-        assert not report.findings
+    checked(device, entry.step, x, values, indices, lengths=lengths, times=2)
     wanted = [reference.topk(keys[0], 40), reference.topk(keys[1, :9000], 40)]
     assert np.array_equal(np.sort(device.to_host(indices)), np.sort(wanted))
 

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.launches import launches_of
 from kernels.topk import FilterShape, topk_filtered
-from tests.kernels.topk.rows import KINDS, check, keys_of, placed
+from tests.kernels.topk.rows import KINDS, check, checked, keys_of, placed
 
 # a pivot that is too good as often as not, and one of several blocks that is safe
 MISLED = FilterShape(items=1, block=64, loads=1, blocks_per_sm=1, margin=0.0)
@@ -62,12 +61,7 @@ def test_all_elements_may_be_asked_for(device, rng):
 def test_no_check_has_anything_to_say(device, kind, shape, rng):
     x = placed(device, keys_of(kind, np.float32, (2, 2000), rng), 3)
     values, indices = device.empty((2, 100), np.float32), device.empty((2, 100), np.int32)
-    for one in launches_of(device, topk_filtered, x, values, indices, shape=shape):
-        report = device.profile(
-            one.kernel, one.grid, one.block, one.args, one.shared_bytes,
-            checks=("memcheck", "racecheck", "synccheck", "initcheck"),
-        )  # fmt: skip
-        assert not report.findings
+    checked(device, topk_filtered, x, values, indices, shape=shape)
 
 
 def test_what_does_not_fit_is_refused(device):

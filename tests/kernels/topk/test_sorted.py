@@ -6,9 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from kernels.launches import launches_of
 from kernels.topk import reference, sort_found
-from tests.kernels.topk.rows import keys_of
+from tests.kernels.topk.rows import checked, keys_of
 
 
 def shuffled(device, keys, k, rng, left_over, largest):
@@ -41,10 +40,5 @@ def test_the_best_come_first(device, kind, k, dtype, largest, rng):
 def test_no_check_has_anything_to_say(device, k, rng):
     keys = keys_of("few", np.float32, (1, 6000), rng)
     values, at, best = shuffled(device, keys, k, rng, 0, True)
-    for one in launches_of(device, sort_found, device.asarray(keys), values, at):
-        report = device.profile(
-            one.kernel, one.grid, one.block, one.args, one.shared_bytes,
-            checks=("memcheck", "racecheck", "synccheck", "initcheck"),
-        )  # fmt: skip
-        assert not report.findings
+    checked(device, sort_found, device.asarray(keys), values, at)
     assert np.array_equal(device.to_host(at), best)
