@@ -65,6 +65,17 @@ def sgemm_tiles() -> list[SgemmTile]:
         SgemmTile(64, 64, 16, 32, 32, 8, 4, 4, "WORDS", 8, 4),
         SgemmTile(64, 64, 32, 32, 32, 8, 4, 3, "REGISTERS", 8, 4),
         SgemmTile(64, 64, 16, 64, 32, 8, 8, 4, "WORDS", 8, 4),
+        *(
+            SgemmTile(*shape, unroll)
+            for shape in (
+                (128, 256, 16, 64, 64, 8, 16, 3, "WORDS", 8, 1),
+                (128, 256, 32, 64, 64, 8, 16, 2, "WORDS", 8, 1),
+                (128, 128, 16, 64, 64, 8, 16, 3, "WORDS", 8, 2),
+                (64, 128, 16, 32, 64, 8, 8, 3, "WORDS", 8, 4),
+                (64, 128, 32, 32, 64, 8, 8, 2, "WORDS", 8, 4),
+            )
+            for unroll in (8, 4)
+        ),
     ]
 
 

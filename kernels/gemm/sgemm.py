@@ -43,6 +43,7 @@ class SgemmTile:
     copy_a: str = "WORDS"  # A's slice is transposed by 4-byte copies, or on its way in "REGISTERS"
     group: int = 8  # rows of tiles walked through together
     blocks_per_sm: int = 1  # registers are limited so that as many fit
+    unroll: int = 0  # steps of a slice whose code is written out; 0: all
 
     @property
     def threads(self) -> int:
@@ -60,12 +61,14 @@ class SgemmTile:
         return (
             f"{self.bm}x{self.bn}x{self.bk}_{self.wm}x{self.wn}_{self.tm}x{self.tn}_"
             f"{self.stages}_{self.copy_a.lower()}_{self.group}_{self.blocks_per_sm}"
+            + (f"_{self.unroll}" if self.unroll else "")
         )
 
     def kernel(self, wide: bool) -> KernelFunction:
         """The kernel of this shape; ``wide``: with 16-byte accesses to B and C."""
         name = "sgemm_double_buffered"
         numbers = f"{self.bm}, {self.bn}, {self.bk}, {self.wm}, {self.wn}, {self.tm}, {self.tn}"
+        steps = self.unroll or self.bk
         quads = "4" if wide else ""
         a_quads = quads if self.copy_a == "REGISTERS" else ""
         text = (
@@ -73,7 +76,7 @@ class SgemmTile:
             f"{name}(const float{a_quads}* a, const float{quads}* b, float{quads}* c,\n"
             "    int m, int n, int k, float alpha, float beta) {\n"
             f"  sgemm<{numbers}, {self.stages},\n"
-            f"        {self.copy_a}, {self.group}, {str(wide).lower()}>(\n"
+            f"        {self.copy_a}, {self.group}, {steps}, {str(wide).lower()}>(\n"
             "      (const float*)a, (const float*)b, (float*)c, m, n, k, alpha, beta);\n}\n"
         )
         return instance(name, name, text)

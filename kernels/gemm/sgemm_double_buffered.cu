@@ -52,16 +52,18 @@ __device__ Corner tile_of(int block, int m, int n) {
   return {(first + within % height) * BM, within / height * BN};
 }
 
-// BM x BN of C a block, WM x WN a warp, TM x TN a thread; slices of BK. WIDE: rows of B and C begin
-// at multiples of 16 bytes (and rows of A, where it comes through registers).
+// BM x BN of C a block, WM x WN a warp, TM x TN a thread; slices of BK. The code of UNROLL steps of a
+// slice is repeated: an SM's instruction cache is small. WIDE: rows of B and C begin at multiples of
+// 16 bytes (and rows of A, where it comes through registers).
 template <int BM, int BN, int BK, int WM, int WN, int TM, int TN, int STAGES, CopyA COPY_A,
-          int GROUP, bool WIDE>
+          int GROUP, int UNROLL, bool WIDE>
 __device__ void sgemm(const float* __restrict__ a, const float* __restrict__ b,
                       float* __restrict__ c, int m, int n, int k, float alpha, float beta) {
   constexpr int THREADS = BM / WM * (BN / WN) * 32;
   constexpr int DOWN = WM / TM, ACROSS = WN / TN;  // a warp's threads
   static_assert(DOWN * ACROSS == 32, "a warp's 32 threads cover its tile");
   static_assert(TM % 4 == 0 && TN % 4 == 0, "a thread has groups of four rows and columns");
+  static_assert(UNROLL % 2 == 0 && BK % UNROLL == 0, "two sets of operands take turns");
   // Rows of A's slice, transposed, are 4 banks apart from one another. A warp copies 4 rows of
   // 8 floats of A at a time, the whole of a sector each: no two of these 32 meet in a bank.
   constexpr int PITCH = BM + 4;
@@ -201,30 +203,31 @@ __device__ void sgemm(const float* __restrict__ a, const float* __restrict__ b,
 #pragma unroll 1
   for (int left = slices; left > 0; --left) {
     unsigned next = stage + STAGE_BYTES == RING ? 0 : stage + STAGE_BYTES;
+    // All have read the stage being filled: they have passed the last barrier since.
+    if (left >= STAGES) copy(False(), BK, ahead);
+    close_group();
+#pragma unroll 1
+    for (int steps = 0; steps < BK; steps += UNROLL) {
 #pragma unroll
-    for (int i = 0; i < BK; ++i) {
-      if (i == 0) {
-        // All have read the stage being filled: they have passed the last barrier since.
-        if (left >= STAGES) copy(False(), BK, ahead);
-        close_group();
-      }
-      if (i == BK - 1) {
-        if (left >= STAGES) store_a(ahead);
-        if (left > 1) {
-          wait_for_groups<STAGES - 2>();  // mine of the next slice have arrived
-          __syncthreads();                // everybody's have
-          read(next, 0, (i + 1) % 2);
+      for (int i = 0; i < UNROLL; ++i) {
+        if (i == UNROLL - 1 && steps == BK - UNROLL) {
+          if (left >= STAGES) store_a(ahead);
+          if (left > 1) {
+            wait_for_groups<STAGES - 2>();  // mine of the next slice have arrived
+            __syncthreads();                // everybody's have
+            read(next, 0, (i + 1) % 2);
+          }
+        } else {
+          read(stage, steps + i + 1, (i + 1) % 2);
         }
-      } else {
-        read(stage, i + 1, (i + 1) % 2);
+#pragma unroll
+        for (int r = 0; r < TM; ++r)
+#pragma unroll
+          for (int s = 0; s < TN; ++s)
+            // there and back: each multiply-add shares an operand with the one before it
+            sum[r][r % 2 ? TN - 1 - s : s] +=
+                a_part[i % 2][r] * b_part[i % 2][r % 2 ? TN - 1 - s : s];
       }
-#pragma unroll
-      for (int r = 0; r < TM; ++r)
-#pragma unroll
-        for (int s = 0; s < TN; ++s)
-          // there and back: each multiply-add shares an operand with the one before it
-          sum[r][r % 2 ? TN - 1 - s : s] +=
-              a_part[i % 2][r] * b_part[i % 2][r % 2 ? TN - 1 - s : s];
     }
     ahead = stage;
     stage = next;

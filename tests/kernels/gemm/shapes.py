@@ -12,7 +12,7 @@ SMALL = {
     "hgemm_persistent": HopperTile(consumers=1, bn=64, stages=2, group=2),
     "hgemm_cluster": HopperTile(consumers=1, bn=128, stages=2, cluster=2, group=2),
 }
-THROUGH_REGISTERS = SgemmTile(32, 32, 8, 32, 16, 4, 4, 2, "REGISTERS", 3)
+THROUGH_REGISTERS = SgemmTile(32, 32, 8, 32, 16, 4, 4, 2, "REGISTERS", 3, unroll=4)
 
 
 def options(name: str) -> dict[str, SgemmTile | HgemmTile | HopperTile]:
