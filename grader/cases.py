@@ -10,7 +10,14 @@ import numpy as np
 from grader.bench import Bench, answers, reference_plan
 from grader.compare import compare
 from grader.costs import measure, totals
-from grader.explain_case import REPLAY_ERRORS, failed, mismatched, replay_error, too_costly
+from grader.explain_case import (
+    REPLAY_ERRORS,
+    failed,
+    mismatched,
+    replay_error,
+    too_costly,
+    with_hazards,
+)
 from grader.lab import Array, Case, Expected, Task, array_specs
 from grader.replay import race, replay, too_large
 from grader.sandbox import Failure
@@ -18,6 +25,7 @@ from grader.verdict import HIDDEN, PASSED, PUBLIC, CaseVerdict, Finding, Measure
 from kernels.runtime import Plan, PlanError
 
 MAX_PLAN_BYTES = 32 << 20
+WATCHED = ("racecheck", "synccheck")
 SOLUTION = 1  # its place among the plans that are timed
 GPU_ERRORS = ("CUDARuntimeError", "CUDADriverError")  # CuPy's, which need not be installed
 GPU_STOPPED = (
@@ -84,7 +92,10 @@ def _against_task(task: Task, case: Case, plan: Plan, bench: Bench) -> CaseVerdi
 
 
 def _run_and_count(task: Task, case: Case, plan: Plan, bench: Bench) -> CaseVerdict:
-    """Two runs on the software GPU, with different inputs; the second counts."""
+    """Two runs on the software GPU, with different inputs; the second counts.
+
+    The first of a case that is not counted, which is a small one, is watched for hazards.
+    """
     if "emulated" not in case.devices:
         return CaseVerdict(case.name, _kind(case), True, PASSED)
     earlier: list[tuple[Expected, ...]] = []
@@ -92,8 +103,12 @@ def _run_and_count(task: Task, case: Case, plan: Plan, bench: Bench) -> CaseVerd
     for run in range(2):
         inputs, expected = answers(task, case, bench, run)
         counters = case.counted and run == 1
-        done = replay(plan, bench.model, inputs, seconds=seconds, counters=counters)
+        checks = () if case.counted or run else WATCHED
+        done = replay(
+            plan, bench.model, inputs, seconds=seconds, counters=counters, checks=checks
+        )  # fmt: skip
         problem = _wrong(task, case, inputs, done.inputs, expected, done.outputs, earlier)
+        problem = with_hazards(problem, done.reports, case, task)
         if problem is not None:
             return problem
         earlier.append(expected)

@@ -54,6 +54,17 @@ FAULTS = {
 }
 
 
+HAZARDS = {
+    "racecheck": (
+        "Threads run in any order. If one writes where another reads or writes, a barrier that "
+        "both reach has to lie between: is there a __syncthreads(), or within a warp a "
+        "__syncwarp()? Or it is one atomic operation. Or an index is wrong, and they should never "
+        "meet. Numbers that are right all the same are right by luck."
+    ),
+    "synccheck": "All threads that a barrier waits for have to reach it, and no others.",
+}
+
+
 def replay_error(error: Exception, case: Case, task: Task) -> CaseVerdict:
     """A verdict for what a replay raised."""
     findings: tuple[Finding, ...] = ()
@@ -84,6 +95,24 @@ def replay_error(error: Exception, case: Case, task: Task) -> CaseVerdict:
         case _:
             code = "not-a-plan"
     return failed(case, code, message, meaning, findings)
+
+
+def with_hazards(
+    problem: CaseVerdict | None, reports: Sequence[Report], case: Case, task: Task
+) -> CaseVerdict | None:
+    """What is wrong with a run, and the first hazard in it: that alone is wrong, too."""
+    hazards = (one for report in reports for one in report.findings if one.severity == "error")
+    if (found := next(hazards, None)) is None:
+        return problem
+    where = Finding(found.kind, found.message, found.file, found.line, found.source_text)
+    if problem is None:
+        meaning = task.lessons.get(found.kind) or HAZARDS[found.check]
+        return failed(case, "hazard", found.message, meaning, [where])
+    return replace(
+        problem,
+        message=f"{problem.message}\nIt may come of this: {found.message}",
+        findings=(*problem.findings, where),
+    )
 
 
 def failed(

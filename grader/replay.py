@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,11 +52,13 @@ def replay(
     *,
     seconds: float,
     counters: bool = False,
+    checks: Collection[str] = (),
 ) -> Replayed:
     """Run a plan once over poisoned buffers.
 
     Raises what the device raises, and :class:`LaunchTimeout` when all launches together take
-    longer than ``seconds`` on the software GPU. ``counters`` are the software GPU's alone.
+    longer than ``seconds`` on the software GPU. ``counters`` and ``checks`` are the software GPU's
+    alone; either brings reports.
     """
     loaded = plan.load(device, inputs)
     until = time.monotonic() + seconds
@@ -71,8 +73,8 @@ def replay(
             if left <= 0:
                 raise LaunchTimeout(f"the launches before {function.name} took {seconds:g} s")
             device.timeout_s = max(round(left, 1), 0.1)
-        if counters:
-            reports.append(call.by(device.profile))
+        if counters or checks:
+            reports.append(call.by(device.profile, checks=checks))
         else:
             call.by(device.launch)
     device.synchronize()

@@ -31,6 +31,7 @@ CODES = {
     "unsupported": "the kernel uses an instruction that the software GPU does not have",
     "kernel-fault": "a kernel touched memory that is not its own, trapped or waits for ever",
     "kernel-timed-out": "a kernel ran longer than it may",
+    "hazard": "threads meet in memory or at a barrier in no defined order, whatever the numbers",
     "wrong-count": "another number of arrays was returned",
     "wrong-shape": "an array of the wrong shape was returned",
     "wrong-dtype": "an array of the wrong type was returned",

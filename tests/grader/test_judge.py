@@ -55,6 +55,9 @@ def test_a_right_kernel_passes_with_its_counts_beside_the_solutions(
         ("for (unsigned k = 1; k != 0; k += 2) *(volatile float*)y = k;", "kernel-timed-out",
          "loop"),
         ("__trap();", "kernel-fault", "trap"),
+        ("__shared__ float s[1024]; if (i < n) { s[threadIdx.x] = x[i]; y[i] = 2 * x[i]; }"
+         " if (threadIdx.x + 1 < blockDim.x && i + 1 < n) y[i + 1] = 2 * s[threadIdx.x + 1];",
+         "hazard", "right by luck"),
         ("if (i == 0) *(float*)(size_t)(n / 9999) = 0;", "kernel-fault", "null pointer"),
         ("if (i < n) y[(i * 8) % n + (i * 8) / n] = 2 * x[(i * 8) % n + (i * 8) / n];",
          "too-costly", "32 bytes or more apart"),
