@@ -80,11 +80,13 @@ template <int EPILOGUE, int BN, class Out>
 __device__ void finish(const float (&sum)[BN / 2], unsigned boxes, const TensorMap& d,
                        const float* bias, const Out* residual, int row, int col, int m, int n) {
   constexpr int COLS = OUT_ROW / sizeof(Out);
+  constexpr int TURNS = BN / COLS < BOXES ? BN / COLS : BOXES;  // a tile begins with the first box
+  static_assert(BN / COLS % TURNS == 0, "and the next one begins with it again");
   int lane = threadIdx.x % 32;
 #pragma unroll
   for (int part = 0; part < BN / COLS; ++part) {
-    unsigned box = boxes + part % BOXES * OUT_BOX;
-    if (lane == 0) wait_until_read<BOXES - 1>();
+    unsigned box = boxes + part % TURNS * OUT_BOX;
+    if (lane == 0) wait_until_read<TURNS - 1>();
     __syncwarp();
 #pragma unroll
     for (int pair = 0; pair < COLS / 16; ++pair) {  // 16 columns
