@@ -15,10 +15,11 @@ from widgets.shared_costs import shared_table, transposes_beside_copies
 from widgets.shared_view import shared_view
 from widgets.source import show_source, source_view
 from widgets.tile_animation import tile_animation
-from widgets.time_curves import Curve, recorded_curves, time_curves
+from widgets.time_curves import Curve, rate_curves, recorded_curves, time_curves
 from widgets.timeline import block_timeline
 from widgets.topk_costs import TopKCost, topk_cost, topk_table
 from widgets.warp_queues import warp_queues
+from widgets.wave_curves import wave_curves
 
 __all__ = [
     "Cost",
@@ -45,6 +46,7 @@ __all__ = [
     "product_cost",
     "product_table",
     "radix_passes",
+    "rate_curves",
     "recorded_curves",
     "recorded_grid",
     "recorded_points",
@@ -61,4 +63,5 @@ __all__ = [
     "topk_table",
     "transposes_beside_copies",
     "warp_queues",
+    "wave_curves",
 ]

@@ -1,4 +1,4 @@
-"""Times against a size, on logarithmic axes: of records, and of this device."""
+"""Times against a size, on logarithmic axes; rates on plain ones: recorded, or of this device."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Curve:
     """One line of a chart."""
 
     label: str  # what ran
-    points: Mapping[float, float]  # size -> microseconds
+    points: Mapping[float, float]  # size -> microseconds, or a rate
     note: str = ""  # where it comes from
     style: int | None = None  # its colour; by its place in the chart unless given
     dashed: bool = False
@@ -92,19 +92,37 @@ def recorded_curves(
     return curves, notes
 
 
+@dataclass(frozen=True)
+class _Axes:
+    across: str
+    up: str
+    logarithmic: bool
+
+
 def time_curves(
     title: str, across: str, curves: Sequence[Curve], *, notes: Iterable[str] = ()
 ) -> Live | Html:
     """A chart of ``curves``, in microseconds; a sentence where there is none."""
+    return _shown(title, _Axes(across, "µs", True), curves, notes)
+
+
+def rate_curves(
+    title: str, across: str, unit: str, curves: Sequence[Curve], *, notes: Iterable[str] = ()
+) -> Live | Html:
+    """The same of rates in ``unit``, such as "TFLOPS", from zero and in even steps."""
+    return _shown(title, _Axes(across, unit, False), curves, notes)
+
+
+def _shown(title: str, axes: _Axes, curves: Sequence[Curve], notes: Iterable[str]) -> Live | Html:
     below = list(dict.fromkeys([*(c.note for c in curves if c.note), *notes]))
     small = "".join(faint(note) for note in below)
     if not curves:
         return Html(faint(f"{title}: nothing is recorded yet.") + small, "\n".join([title, *below]))
-    shown = ipywidgets.VBox([_chart(title, across, curves), ipywidgets.HTML(small)])
-    return Live(shown, lambda: static_table(title, across, curves) + small)
+    shown = ipywidgets.VBox([_chart(title, axes, curves), ipywidgets.HTML(small)])
+    return Live(shown, lambda: static_table(title, axes.across, curves, axes.up) + small)
 
 
-def _chart(title: str, across: str, curves: Sequence[Curve]) -> go.FigureWidget:
+def _chart(title: str, axes: _Axes, curves: Sequence[Curve]) -> go.FigureWidget:
     figure = go.Figure()
     for place, curve in enumerate(curves):
         sizes = sorted(curve.points)
@@ -114,7 +132,7 @@ def _chart(title: str, across: str, curves: Sequence[Curve]) -> go.FigureWidget:
             mode="lines+markers",
             line={"color": COLOURS[i % len(COLOURS)], "dash": "dash" if curve.dashed else "solid"},
             marker={"symbol": SYMBOLS[i % len(SYMBOLS)], "size": 8},
-            hovertemplate="%{y:,.4g} µs at %{x:,}<extra>" + escape(curve.label) + "</extra>",
+            hovertemplate=f"%{{y:,.4g}} {axes.up} at %{{x:,}}<extra>{escape(curve.label)}</extra>",
         )  # fmt: skip
     sizes = sorted({size for curve in curves for size in curve.points})
     rule = {"gridcolor": "rgba(128,128,128,0.25)", "zeroline": False, "fixedrange": True}
@@ -123,12 +141,12 @@ def _chart(title: str, across: str, curves: Sequence[Curve]) -> go.FigureWidget:
         width=WIDTH, height=440, margin={"l": 70, "r": 10, "t": 44, "b": 50},
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         font={"color": GREY, "size": 13},
-        xaxis={
-            "type": "log", "title": {"text": across}, **rule, "tickvals": sizes,
-            "ticktext": [power(size) for size in sizes],
-        },
-        yaxis={"type": "log", "title": {"text": "µs"}, "dtick": "D2", **rule},
+        xaxis={"title": {"text": axes.across}, **rule},
+        yaxis={"title": {"text": axes.up}, "rangemode": "tozero", **rule},
     )  # fmt: skip
+    if axes.logarithmic:
+        figure.layout.xaxis.update(type="log", tickvals=sizes, ticktext=list(map(power, sizes)))
+        figure.layout.yaxis.update(type="log", dtick="D2")
     return live(figure)
 
 
@@ -139,12 +157,12 @@ def power(size: float) -> str:
     return f"2<sup>{whole.bit_length() - 1}</sup>" if large else f"{size:g}"
 
 
-def static_table(title: str, across: str, curves: Sequence[Curve]) -> str:
+def static_table(title: str, across: str, curves: Sequence[Curve], unit: str = "µs") -> str:
     """The same as an HTML table."""
     sizes = sorted({size for curve in curves for size in curve.points})
     rows = [
         [escape(c.label), *(significant(c.points[s]) if s in c.points else "" for s in sizes)]
         for c in curves
     ]
-    head = [f"µs, {escape(across)}", *map(power, sizes)]
+    head = [f"{escape(unit)}, {escape(across)}", *map(power, sizes)]
     return f"<b>{escape(title)}</b>{table(head, rows, numbers=range(1, len(head)))}"

@@ -10,7 +10,14 @@ import pytest
 
 from benchmarks import recorded
 from kernels.runtime import open_device
-from widgets import recorded_curves, time_curves, topk_cost, topk_table
+from widgets import (
+    rate_curves,
+    recorded_curves,
+    time_curves,
+    topk_cost,
+    topk_table,
+    wave_curves,
+)
 from widgets.look import GREEN, ORANGE
 from widgets.queues_picture import rows
 from widgets.radix_passes import radix_passes
@@ -153,6 +160,30 @@ def test_a_chart_has_a_line_a_curve() -> None:
     chart = made.widget.children[0]  # type: ignore[union-attr]
     assert [trace.name for trace in chart.data] == ["a", "b"]
     assert len({trace.marker.symbol for trace in chart.data}) == 2
+
+
+def test_rates_begin_at_zero() -> None:
+    made = rate_curves("t", "waves", "TFLOPS", [Curve("a", {0.5: 20.0, 1.0: 40.0})])
+    chart = made.widget.children[0]  # type: ignore[union-attr]
+    assert (chart.layout.yaxis.rangemode, chart.layout.yaxis.type) == ("tozero", None)
+    assert chart.layout.yaxis.title.text == "TFLOPS"
+    assert "TFLOPS, waves" in made._repr_mimebundle_()["text/html"]  # type: ignore[union-attr]
+
+
+def test_products_are_shown_against_their_waves() -> None:
+    made = wave_curves(recorded.gemm, "float32")
+    chart = made.widget.children[0]  # type: ignore[union-attr]
+    assert {trace.name for trace in chart.data} == {"cuBLAS", "sgemm_double_buffered"}
+    products = [p for p in recorded.gemm().waves if p.dtype == "float32" and p.name == "cuBLAS"]
+    shown = next(trace for trace in chart.data if trace.name == "cuBLAS")
+    assert dict(zip(shown.x, shown.y, strict=True)) == {p.waves: p.teraflops for p in products}
+
+
+def test_without_a_record_of_products_a_sentence_says_so() -> None:
+    def missing() -> recorded.Gemm:
+        raise LookupError("nothing is there")
+
+    assert "nothing is there" in repr(wave_curves(missing, "float16"))
 
 
 def test_a_selection_is_counted_over_its_launches_and_checked() -> None:
