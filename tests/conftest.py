@@ -31,13 +31,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return  # a worker has inherited the folder
     folder = tempfile.mkdtemp(prefix="coalesce-tests-")
-    shelf = Path(folder) / compiled.SHELF
-    shelf.mkdir()
-    for code in map(compiled.key_of, compiled.entries()):
-        if (kept := directory() / compiled.SHELF / code).exists():
-            shutil.copy(kept, shelf)
+    take_routines(Path(folder))
     os.environ[CACHE] = folder
     config.stash[OWN_CACHE] = folder
+
+
+def take_routines(to: Path) -> None:
+    """Copy the software GPU's own routines into another cache, those that are compiled."""
+    (to / compiled.SHELF).mkdir(parents=True)
+    for code in map(compiled.key_of, compiled.entries()):
+        if (kept := directory() / compiled.SHELF / code).exists():
+            shutil.copy(kept, to / compiled.SHELF)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

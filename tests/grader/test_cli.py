@@ -14,6 +14,7 @@ from grader.catalogue import course
 from grader.cli import main
 from grader.starters import starters
 from grader.verdict import CODES, SCHEMA_FILE, Verdict
+from tests.conftest import take_routines
 
 SOLUTIONS = str(course().solutions / "01_coalescing")
 QUICK = ("--task", "gather_rows", "--device", "emulated")
@@ -168,10 +169,12 @@ def test_another_package_called_kernels_is_named(tmp_path: Path, repository: Pat
 def test_a_cache_that_cannot_be_written_does_not_stop_a_check(
     tmp_path: Path, repository: Path
 ) -> None:
-    (tmp_path / "file").touch()
+    cache = tmp_path / "cache"
+    take_routines(cache)  # compiling these as well would take a minute
+    (cache / "programs").touch()  # no folder for what the check compiles
     done = subprocess.run(
         [sys.executable, "-m", "grader", "check", "01", *QUICK, "--path", SOLUTIONS, "--quiet"],
-        env={"PATH": "/usr/bin", "HOME": str(tmp_path), "COALESCE_CACHE": f"{tmp_path}/file/x"},
+        env={"PATH": "/usr/bin", "HOME": str(tmp_path), "COALESCE_CACHE": str(cache)},
         cwd=repository, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -16,10 +16,11 @@ MISLED = FilterShape(items=1, block=64, loads=1, blocks_per_sm=1, margin=0.0)
 FILTERED = FilterShape(items=1, parts=2, block=128, loads=2)
 SHAPES = (None, MISLED, FILTERED)
 
-# Each is compiled for itself, which takes longer than running it: (dtype, shape, largest).
+# Each is compiled for itself, which takes longer than running it: (dtype, shape, largest, whether
+# rows have lengths).
 VARIANTS = (
-    (np.float32, None, True), (np.float32, MISLED, False), (np.float16, FILTERED, True),
-    (ml_dtypes.bfloat16, None, False),
+    (np.float32, None, True, True), (np.float32, None, True, False),
+    (ml_dtypes.bfloat16, MISLED, False, False), (np.float16, FILTERED, True, True),
 )  # fmt: skip
 
 
@@ -31,10 +32,10 @@ VARIANTS = (
     part=st.floats(0, 1), shift=st.integers(0, 8), seed=st.integers(0, 2**32 - 1),
 )  # fmt: skip
 def test_the_best_are_found(device, variant, kind, n, lengths, part, shift, seed):
-    dtype, shape, largest = variant
+    dtype, shape, largest, uneven = variant
     keys = keys_of(kind, dtype, (len(lengths), n), np.random.default_rng(seed))
     k = max(1, round(part * part * n))  # small ones more often
-    given = None if all(one == 1.0 for one in lengths) else [round(one * n) for one in lengths]
+    given = [round(one * n) for one in lengths] if uneven else None
     check(
         device, topk_filtered, keys, k, shift=shift, lengths=given, largest=largest, shape=shape
     )  # fmt: skip
