@@ -35,14 +35,33 @@ def prepared(device: Any, step: Step, *arguments: Any, **options: Any) -> Work:
     return work
 
 
+WIDE = 1.5  # times the 10th percentile: a 90th above it means that something else disturbed us
+TRIES = 3
+
+
 def contest(
     device: Any, contenders: Mapping[str, Work], *, rounds: int, warmup: int = 3
 ) -> Outcome:
     """Event-timed runs, L2 flushed before each, in ``rounds`` rounds over all contenders.
 
     Every other round goes backwards: what a contender leaves behind, such as a hot chip, does not
-    always meet the same one.
+    always meet the same one. A contest that was disturbed is held again, for all alike, and the
+    quietest of three counts.
     """
+    best = _contest(device, contenders, rounds, warmup)
+    for _ in range(TRIES - 1):
+        if _spread(best) <= WIDE:
+            break
+        again = _contest(device, contenders, rounds, warmup)
+        best = min(best, again, key=lambda one: (len(one.failures), _spread(one)))
+    return best
+
+
+def _spread(outcome: Outcome) -> float:
+    return max((t.high_us / t.low_us for t in outcome.timings.values() if t.low_us), default=1.0)
+
+
+def _contest(device: Any, contenders: Mapping[str, Work], rounds: int, warmup: int) -> Outcome:
     samples: dict[str, list[float]] = {name: [] for name in contenders}
     outcome = Outcome()
     for number in range(warmup + rounds):
