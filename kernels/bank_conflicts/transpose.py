@@ -14,7 +14,7 @@ from kernels.runtime import Device
 TILE = 32
 BLOCK = (32, 8)  # threads; as in transpose.cu
 BEST_TILE = 64
-SECTOR = 8  # floats
+QUAD, SECTOR = 4, 8  # floats
 BEST_THREADS = {"transpose_best": 128, "transpose_best_any": 256}  # as in transpose_best.cu
 
 
@@ -45,13 +45,14 @@ def transpose_swizzled(device: Device, x: Any, y: Any) -> None:
 def transpose_best(device: Device, x: Any, y: Any) -> None:
     """:func:`transpose_naive`'s result, as fast as a copy.
 
-    16 bytes an access where rows of both matrices begin at multiples of 32 bytes, which is when
-    rows and columns are multiples of 8; otherwise 4 bytes, by the kernel ``transpose_best_any``.
+    16 bytes an access where rows of ``x`` begin at multiples of 16 bytes and those of ``y``, which
+    are written, at multiples of 32: when ``cols`` is a multiple of 4 and ``rows`` one of 8.
+    Otherwise 4 bytes, by the kernel ``transpose_best_any``.
     How near it comes to a copy is recorded by ``python -m benchmarks.bank_conflicts_h100``.
     """
     rows, cols = _shapes("transpose_best", x, y)
-    whole = rows % SECTOR == 0 and cols % SECTOR == 0
-    aligned = min(device.alignment(x), device.alignment(y)) >= 32
+    whole = rows % SECTOR == 0 and cols % QUAD == 0
+    aligned = device.alignment(x) >= 4 * QUAD and device.alignment(y) >= 4 * SECTOR
     kernel = "transpose_best" if whole and aligned else "transpose_best_any"
     more = 0 if kernel == "transpose_best" else SECTOR - 1  # its tiles begin before the matrix
     blocks = tiles("transpose_best", rows + more if rows else 0, cols, BEST_TILE, BEST_TILE)

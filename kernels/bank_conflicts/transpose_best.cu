@@ -1,6 +1,6 @@
-// The transpose that is as fast as a copy: 64 x 64 floats a block. Where rows begin at multiples of 32
-// bytes, the sectors that DRAM is read and written by, each access has 16 bytes; elsewhere 4, and as
-// few instructions around each as can be.
+// The transpose that is as fast as a copy: 64 x 64 floats a block. Where rows of `out` begin at
+// multiples of 32 bytes, the sectors that DRAM is written by, and those of `in` at multiples of 16,
+// each access has 16 bytes; elsewhere 4, and as few instructions around each as can be.
 
 constexpr int TILE = 64;
 constexpr int QUADS = TILE / 4;     // float4s across a tile
@@ -20,7 +20,7 @@ __device__ void transpose_4x4(const float4 (&in)[4], float4 (&out)[4]) {
   out[3] = {in[0].w, in[1].w, in[2].w, in[3].w};
 }
 
-// Step 5. Rows and columns that are multiples of 8, arrays that begin at multiples of 32 bytes.
+// Step 5. `rows` a multiple of 8 and `cols` one of 4; `in` and `out` begin as their rows do.
 //
 // A thread takes two squares of 4 x 4 floats, transposes each in registers and puts it down as four
 // float4s. The swizzle moves whole float4s: those that eight neighbouring lanes write, one below the
